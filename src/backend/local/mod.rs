@@ -1,0 +1,371 @@
+//! Runs on this machine: tokio, child processes, one SQLite journal in the state directory.
+
+mod driver;
+mod preview;
+mod recorder;
+mod shared;
+mod signals;
+mod task;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use formula_steps::contract::RunInfo;
+use formula_steps::world::{Secret, World};
+use sha2::{Digest as _, Sha256};
+
+use self::driver::Driver;
+pub use self::preview::{Foreseen, Foresight, Moved, Preview};
+use self::recorder::{Recorder, read_blob};
+use self::shared::Shared;
+use self::signals::Signals;
+use super::orphans;
+use super::redact::Redactor;
+use super::{Backend, Delivery, Drive, Error};
+use crate::clock::Clock;
+use crate::engine::RunState;
+use crate::journal::{self, Batch, Blob, Held, Holder, Journal, Lease, Lock, LockError, RunRecord};
+use crate::model::{Envelope, Event, JOURNAL_VERSION, Payload, Plan, Request, RunId, Timestamp, Verdict, canonical_json, digest_of};
+use crate::plan::Resolver;
+use crate::report::Hub;
+
+/// How long children of a dead driver may take to end before the run is refused.
+const ORPHANS: Duration = Duration::from_secs(3);
+
+/// Resolves the secrets a plan names, or says which are missing.
+pub type Secrets = Box<dyn Fn(&Plan) -> Result<BTreeMap<String, Secret>, String> + Send + Sync>;
+
+/// Everything the local backend is given; it reads no environment by itself.
+pub struct Config {
+    /// The state directory; made with mode 0700.
+    pub state_dir: PathBuf,
+    /// Folder for locks with a name of their own, shared by all state directories of the user.
+    pub shared_locks: PathBuf,
+    /// The ports.
+    pub world: Arc<World>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// Who watches.
+    pub hub: Hub,
+    /// Version of the program.
+    pub tool: String,
+    /// Who drives.
+    pub holder: Holder,
+    /// The environment that children start from.
+    pub base_env: BTreeMap<String, String>,
+    /// How secrets are resolved.
+    pub secrets: Secrets,
+    /// Whether SIGINT and SIGTERM are ours to handle.
+    pub handle_signals: bool,
+    /// Random bytes for the id of a new run.
+    pub random: fn() -> [u8; 10],
+}
+
+/// The driver of runs on this machine.
+pub struct LocalBackend(Config);
+
+fn writer_gone() -> journal::Error {
+    journal::Error::Io { doing: "write", path: "journal.db".into(), cause: "the writer has stopped".into() }
+}
+
+/// Makes the state directory, private and ignored by git.
+///
+/// # Errors
+/// [`Error::StateDir`] with the reason: not ours, open to others, not writable.
+pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt as _;
+    let fail = |what: String| Error::StateDir(format!("`{}`: {what}", path.display()));
+    let Ok(meta) = std::fs::symlink_metadata(path) else {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| fail(error.to_string()))?;
+        return std::fs::write(path.join(".gitignore"), "*\n").map_err(|error| fail(error.to_string()));
+    };
+    if !meta.is_dir() {
+        return Err(fail("it is not a directory".into()));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(fail("others may write to it; `chmod 700` it after a look at what is in it".into()));
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(fail("it belongs to another user".into()));
+    }
+    Ok(())
+}
+
+impl LocalBackend {
+    /// From its configuration.
+    pub fn new(config: Config) -> Self {
+        Self(config)
+    }
+
+    fn lock_path(&self, plan: &Plan) -> PathBuf {
+        if plan.lock == "workdir" {
+            return self.0.state_dir.join("workdir.lock");
+        }
+        let hash = Sha256::digest(plan.lock.as_bytes());
+        let readable: String = plan.lock.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        self.0.shared_locks.join(format!("{readable}-{:02x}{:02x}{:02x}{:02x}.lock", hash[0], hash[1], hash[2], hash[3]))
+    }
+
+    /// The lock of the plan's target, once no child of a dead holder is at work any more.
+    async fn lock(&self, plan: &Plan, how: &Drive) -> Result<Lock, Error> {
+        let path = self.lock_path(plan);
+        if let Some(folder) = path.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|error| Error::StateDir(format!("`{}`: {error}", folder.display())))?;
+        }
+        let start = self.0.clock.monotonic();
+        let lock = loop {
+            match Lock::acquire(&path, &self.0.holder) {
+                Ok(lock) => break lock,
+                Err(LockError::Io { path, cause }) => return Err(Error::StateDir(format!("`{}`: {cause}", path.display()))),
+                Err(LockError::Held { held, .. }) => {
+                    let waited = self.0.clock.monotonic().saturating_sub(start);
+                    if how.wait_for_lock.is_none_or(|limit| waited >= limit) {
+                        return Err(Error::Locked { lock: plan.lock.clone(), held });
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        };
+        if let Some(dead) = lock.left_behind() {
+            self.no_orphans(&dead.holder).await?;
+        }
+        Ok(lock)
+    }
+
+    async fn no_orphans(&self, dead: &Holder) -> Result<(), Error> {
+        let start = self.0.clock.monotonic();
+        loop {
+            let orphans = orphans::find(&dead.mark());
+            if orphans.is_empty() {
+                return Ok(());
+            }
+            if self.0.clock.monotonic().saturating_sub(start) >= ORPHANS {
+                return Err(Error::Orphans { orphans });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn resolve(&self, plan: &Plan) -> Result<(BTreeMap<String, Secret>, Arc<Redactor>), Error> {
+        let secrets = (self.0.secrets)(plan).map_err(Error::Secrets)?;
+        let redactor = Arc::new(Redactor::new(secrets.values().map(Secret::expose)));
+        Ok((secrets, redactor))
+    }
+
+    fn shared(&self, plan: Arc<Plan>, run: &RunId, started: String, secrets: BTreeMap<String, Secret>, redactor: Arc<Redactor>) -> Shared {
+        let mut base_env = self.0.base_env.clone();
+        base_env.insert(orphans::MARK.into(), self.0.holder.mark());
+        Shared {
+            info: Arc::new(RunInfo { id: run.to_string(), formula: plan.formula.clone(), started }),
+            workdir: plan.workdir.as_path().into(),
+            resolver: Resolver::new(plan.clone()),
+            plan,
+            run: run.clone(),
+            world: self.0.world.clone(),
+            clock: self.0.clock.clone(),
+            hub: self.0.hub.clone(),
+            redactor,
+            secrets,
+            base_env: Arc::new(base_env),
+            scratch: self.0.state_dir.join("runs").join(run.as_str()).join("scratch").into(),
+            logs: self.0.state_dir.join("runs").join(run.as_str()),
+        }
+    }
+
+    /// Drives and lets go in an orderly way, whatever happens.
+    async fn drive(&self, mut driver: Driver, lease: &Lease, signals: Option<Signals>) -> Result<Verdict, Error> {
+        let scratch = driver.shared.scratch.clone();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&scratch);
+        made.map_err(|error| Error::StateDir(format!("`{}`: {error}", scratch.display())))?;
+        let ended = driver.run(signals).await;
+        match ended {
+            Ok(outcome) => {
+                self.0.journal.release(lease)?;
+                let mut verdict = driver.state.verdict(&lease.run);
+                verdict.outcome = outcome;
+                verdict.exit = outcome.exit_code();
+                verdict.run = Some(lease.run.clone());
+                Ok(verdict)
+            }
+            Err(error) => {
+                if matches!(error, Error::Journal(_)) {
+                    driver.let_end().await;
+                    self.save_unrecorded(&lease.run, &mut driver);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What the journal did not take is kept beside it: for people, since a resume asks the world and not this file.
+    fn save_unrecorded(&self, run: &RunId, driver: &mut Driver) {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let entries = driver.recorder.unrecorded();
+        let path = self.0.state_dir.join(format!("recover-{run}.jsonl"));
+        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        if let Ok(mut file) = file {
+            for entry in entries {
+                let _ = writeln!(file, "{}", entry.to_json());
+            }
+        }
+    }
+
+    fn signals(&self) -> Result<Option<Signals>, Error> {
+        if !self.0.handle_signals {
+            return Ok(None);
+        }
+        Signals::listen().map(Some).map_err(|error| Error::Internal(format!("cannot listen for signals: {error}")))
+    }
+
+    fn load(&self, run: &RunId) -> Result<(Arc<Plan>, RunState, Vec<Envelope>), Error> {
+        let entries = self.0.journal.read(run, 0)?;
+        let damaged = |what: String| Error::Journal(journal::Error::Damaged { path: "journal.db".into(), what });
+        let Some(Envelope { event: Event::RunStarted { plan, .. }, .. }) = entries.first() else {
+            return Err(damaged(format!("run {run} has no beginning")));
+        };
+        let plan: Plan = match plan {
+            Payload::Value(value) => {
+                serde_json::from_value(value.clone()).map_err(|error| damaged(format!("the plan of run {run} does not read: {error}")))?
+            }
+            Payload::Blob { digest, .. } => read_blob(self.0.journal.as_ref(), digest)?,
+        };
+        let plan = Arc::new(plan);
+        let state = RunState::replay(plan.clone(), &entries).map_err(|corrupt| damaged(format!("run {run}: {corrupt}")))?;
+        Ok((plan, state, entries))
+    }
+
+    fn first_batch(&self, run: &RunId, started: Timestamp, plan: &Plan, how: &Drive) -> (Batch, Arc<Envelope>) {
+        let value = serde_json::to_value(plan).expect("plain data");
+        let text = canonical_json(&value);
+        let digest = digest_of(&value);
+        let payload = Payload::Blob { digest: digest.clone(), size: text.len() as u64 };
+        let event = Event::RunStarted {
+            formula: plan.formula.clone(),
+            fingerprint: plan.fingerprint.clone(),
+            plan: payload,
+            tool: self.0.tool.clone(),
+            by: how.by.clone(),
+        };
+        let envelope = Envelope { v: JOURNAL_VERSION, run: run.clone(), seq: 1, at: started, event };
+        let batch = Batch { entries: vec![envelope.clone()], blobs: vec![Blob { digest, bytes: text.into_bytes() }] };
+        (batch, Arc::new(envelope))
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    async fn start(&self, plan: Plan, key: Option<String>, how: &Drive) -> Result<(RunId, Verdict), Error> {
+        let (secrets, redactor) = self.resolve(&plan)?;
+        let signals = self.signals()?;
+        let mut lock = self.lock(&plan, how).await?;
+        let started = self.0.clock.now();
+        let run = RunId::new(started, (self.0.random)());
+        // A name for whoever finds the lock taken; not knowing it would stop nobody.
+        let _ = lock.describe(&Held { holder: self.0.holder.clone(), run: Some(run.clone()) });
+        let (batch, envelope) = self.first_batch(&run, started, &plan, how);
+        let record = RunRecord {
+            run: run.clone(),
+            formula: plan.formula.clone(),
+            fingerprint: plan.fingerprint.clone(),
+            key,
+            workdir: plan.workdir.clone(),
+            started,
+            updated: started,
+            outcome: None,
+            changed: false,
+        };
+        let lease = self.0.journal.create(&record, &self.0.holder, batch)?;
+        let plan = Arc::new(plan);
+        let mut state = RunState::new(plan.clone());
+        state.fold(&envelope.event).map_err(|corrupt| Error::Internal(corrupt.to_string()))?;
+        self.0.hub.event(&envelope);
+        let shared = Arc::new(self.shared(plan, &run, started.to_string(), secrets, redactor.clone()));
+        let recorder = Recorder::new(self.0.journal.clone(), lease.clone(), self.0.clock.clone(), self.0.hub.clone(), redactor, 2);
+        let driver = Driver::new(shared, state, recorder, self.0.journal.clone(), how.clone(), 0);
+        let verdict = self.drive(driver, &lease, signals).await?;
+        drop(lock);
+        Ok((run, verdict))
+    }
+
+    async fn resume(&self, run: &RunId, first: &[Request], how: &Drive) -> Result<Verdict, Error> {
+        let (plan, ..) = self.load(run)?;
+        let (secrets, redactor) = self.resolve(&plan)?;
+        let signals = self.signals()?;
+        let mut lock = self.lock(&plan, how).await?;
+        let _ = lock.describe(&Held { holder: self.0.holder.clone(), run: Some(run.clone()) });
+        if let Some(dead) = self.0.journal.holder(run)? {
+            self.no_orphans(&dead).await?;
+        }
+        let last_request = self.0.journal.requests(run, 0)?.last().map_or(0, |(number, _)| *number);
+        let lease = self.0.journal.acquire(run, &self.0.holder)?;
+        // Only now is nobody else writing: what is read here is the end of the record.
+        let (plan, state, entries) = self.load(run)?;
+        for request in first {
+            state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint })?;
+        }
+        let (started, next) = (entries[0].at.to_string(), entries.len() as u64 + 1);
+        let shared = Arc::new(self.shared(plan, run, started, secrets, redactor.clone()));
+        let recorder = Recorder::new(self.0.journal.clone(), lease.clone(), self.0.clock.clone(), self.0.hub.clone(), redactor, next);
+        let mut driver = Driver::new(shared, state, recorder, self.0.journal.clone(), how.clone(), last_request);
+        let resumed = Event::RunResumed { tool: self.0.tool.clone(), by: how.by.clone() };
+        driver.recorder.record(&mut driver.state, resumed)?;
+        for request in first {
+            driver.requested(request)?;
+        }
+        let verdict = self.drive(driver, &lease, signals).await?;
+        drop(lock);
+        Ok(verdict)
+    }
+
+    async fn request(&self, run: &RunId, request: &Request) -> Result<Delivery, Error> {
+        let (plan, ..) = self.load(run)?;
+        let lock = match self.lock(&plan, &Drive::default()).await {
+            Ok(lock) => lock,
+            Err(Error::Locked { held: Some(held), .. }) if held.run.as_ref() == Some(run) => {
+                self.0.journal.post(run, request)?;
+                return Ok(Delivery::Posted);
+            }
+            Err(error) => return Err(error),
+        };
+        let lease = self.0.journal.acquire(run, &self.0.holder)?;
+        let (_, mut state, entries) = self.load(run)?;
+        state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint })?;
+        let (_, redactor) = (BTreeMap::<String, Secret>::new(), Arc::new(Redactor::default()));
+        let mut recorder: Recorder<()> = Recorder::new(
+            self.0.journal.clone(),
+            lease.clone(),
+            self.0.clock.clone(),
+            self.0.hub.clone(),
+            redactor,
+            entries.len() as u64 + 1,
+        );
+        for event in state.events_for(request) {
+            recorder.record(&mut state, event)?;
+        }
+        recorder.flush();
+        while let Some(mut pending) = recorder.pending.pop_front() {
+            (&mut pending.ack).await.unwrap_or_else(|_| Err(writer_gone()))?;
+            recorder.durable(pending);
+        }
+        self.0.journal.release(&lease)?;
+        drop(lock);
+        Ok(Delivery::Recorded)
+    }
+
+    fn look(&self, run: &RunId) -> Result<(Arc<Plan>, RunState), Error> {
+        self.load(run).map(|(plan, state, _)| (plan, state))
+    }
+}

@@ -1,0 +1,29 @@
+//! The formulas that come with the program, as text within it.
+
+/// Name and text of each, by name.
+#[rustfmt::skip]
+pub static SHIPPED: &[(&str, &str)] = &[
+    ("hello", include_str!("../../formulas/hello.toml")),
+    ("release", include_str!("../../formulas/release.toml")),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_in_the_folder_is_shipped() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("formulas");
+        let mut names: Vec<String> = folder
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        assert_eq!(SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    }
+}

@@ -1,0 +1,177 @@
+//! `formula settle` and `formula approve`: a person's answers.
+
+use super::app::App;
+use super::drive::Show;
+use super::failure::{Failure, Outcome};
+use crate::backend::{Backend as _, Delivery, Drive};
+use crate::engine::{RunState, StepState};
+use crate::journal::Journal;
+use crate::model::{Event, Gate, Plan, PlanStep, Request, RunId, SettleAnswer, StepIx};
+use crate::report::Hub;
+
+/// Answers a held step.
+///
+/// Only answers that are valid now are accepted; without one they are listed.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("answer").args(["retry", "adopt", "skip"]))]
+pub struct SettleArgs {
+    /// The run, or the beginning of its id.
+    pub run: String,
+    /// The step.
+    pub step: String,
+    /// Try it again.
+    #[arg(long)]
+    pub retry: bool,
+    /// Take what is there as its result.
+    #[arg(long)]
+    pub adopt: bool,
+    /// Go on without it.
+    #[arg(long)]
+    pub skip: bool,
+    /// Why; kept in the journal.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Answers a gate.
+///
+/// Approves it, or denies it with `--deny`. The answer is bound to what was shown: formula, vars, plan and the outputs so far.
+#[derive(Debug, clap::Args)]
+pub struct ApproveArgs {
+    /// The run, or the beginning of its id [default: the newest of this directory].
+    pub run: Option<String>,
+    /// The gate [default: the only open one].
+    pub step: Option<String>,
+    /// Deny instead.
+    #[arg(long)]
+    pub deny: bool,
+    /// Why; kept in the journal.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Settles.
+pub fn settle(app: &App, args: &SettleArgs) -> Outcome {
+    let (journal, run) = app.existing(Some(&args.run))?;
+    let backend = app.backend(journal, Hub::new());
+    let (plan, state) = backend.look(&run)?;
+    let step = plan.find(&args.step).ok_or_else(|| unknown_step(&plan, &args.step))?;
+    let answer = if args.retry {
+        SettleAnswer::Retry
+    } else if args.adopt {
+        SettleAnswer::Adopt
+    } else if args.skip {
+        SettleAnswer::Skip
+    } else {
+        return Err(choices(Failure::usage(format!("which answer for step `{}`?", args.step)), &state, &run, &args.step, step));
+    };
+    let Some(reason) = args.reason.clone() else {
+        return Err(Failure::usage("an answer needs its reason").hint("add `--reason \"why\"`; it is kept in the journal"));
+    };
+    let request = Request::Settle { by: app.user(), step: args.step.clone(), answer, reason };
+    if let Err(refusal) = state.check_request(&request) {
+        return Err(choices(Failure::usage(refusal.message), &state, &run, &args.step, step));
+    }
+    let delivery = app.runtime()?.block_on(backend.request(&run, &request))?;
+    after(app, &run, delivery);
+    Ok(0)
+}
+
+fn choices(failure: Failure, state: &RunState, run: &RunId, id: &str, step: StepIx) -> Failure {
+    let answers = state.valid_answers(step);
+    if answers.is_empty() {
+        return failure.hint(format!("step `{id}` is {}: there is nothing to answer", state.step(step).name()));
+    }
+    answers.into_iter().fold(failure, |failure, (answer, leads)| {
+        let flag = match answer {
+            SettleAnswer::Retry => "retry",
+            SettleAnswer::Adopt => "adopt",
+            SettleAnswer::Skip => "skip",
+        };
+        failure.hint(format!("formula settle {run} {id} --{flag} --reason \"…\"   → {leads}"))
+    })
+}
+
+fn unknown_step(plan: &Plan, id: &str) -> Failure {
+    let failure = Failure::usage(format!("the run has no step `{id}`"));
+    match crate::diagnostic::nearest(id, plan.steps.iter().map(|step| step.id.as_str())) {
+        Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
+        None => failure.hint("`formula show` lists its steps"),
+    }
+}
+
+/// Approves or denies.
+pub fn approve(app: &App, args: &ApproveArgs) -> Outcome {
+    let (journal, run) = app.existing(args.run.as_deref())?;
+    let backend = app.backend(journal.clone(), Hub::new());
+    let (plan, state) = backend.look(&run)?;
+    let open = open(&plan, &state);
+    let chosen = match (&args.step, open.as_slice()) {
+        (Some(step), open) => open.iter().find(|(id, ..)| id == step),
+        (None, [only]) => Some(only),
+        (None, []) => None,
+        (None, several) => {
+            let names: Vec<_> = several.iter().map(|(id, ..)| format!("`{id}`")).collect();
+            return Err(Failure::usage("several gates are open").hint(format!("name one of {}", names.join(", "))));
+        }
+    };
+    let Some((step, digest)) = chosen else {
+        return Err(
+            Failure::usage(format!("run {run} has no such gate open")).hint(format!("`formula show {run}` tells what it waits for"))
+        );
+    };
+    app.ui.status(&format!("{step}: {}", prompt(journal.as_ref(), &run, step)?));
+    let request = Request::Decide {
+        by: app.user(),
+        step: (*step).to_owned(),
+        approved: !args.deny,
+        reason: args.reason.clone(),
+        digest: (*digest).to_owned(),
+    };
+    let delivery = app.runtime()?.block_on(backend.request(&run, &request))?;
+    after(app, &run, delivery);
+    Ok(0)
+}
+
+fn after(app: &App, run: &RunId, delivery: Delivery) {
+    match delivery {
+        Delivery::Recorded => app.ui.status(&format!("recorded; `formula resume {run}` carries on")),
+        Delivery::Posted => app.ui.status(&format!("handed to the driver of run {run}")),
+    }
+}
+
+/// Ids and digests of the gates that are open.
+fn open<'a>(plan: &'a Plan, state: &'a RunState) -> Vec<(&'a str, &'a str)> {
+    let waiting = |(index, step): (usize, &'a PlanStep)| match state.step(StepIx(index as u32)) {
+        StepState::Waiting { digest, .. } if step.gate == Some(Gate::Approve) => Some((step.id.as_str(), &**digest)),
+        _ => None,
+    };
+    plan.steps.iter().enumerate().filter_map(waiting).collect()
+}
+
+/// What an open gate asks.
+fn prompt(journal: &dyn Journal, run: &RunId, gate: &str) -> Result<String, Failure> {
+    let asked = journal.read(run, 0)?.into_iter().rev().find_map(|entry| match entry.event {
+        Event::GateOpened { step, prompt, .. } if step == gate => Some(prompt),
+        _ => None,
+    });
+    Ok(crate::report::clean(&asked.unwrap_or_default()))
+}
+
+/// On a terminal, or with `--yes`, gates that hold a run are answered on the spot and the run goes on.
+pub fn open_gates(app: &App, run: &RunId, mut code: u8, yes: bool, how: &Drive, show: Show) -> Outcome {
+    while code == crate::model::Outcome::Held.exit_code() && (yes || app.ui.interactive && !show.json) {
+        let (journal, run) = app.existing(Some(run.as_str()))?;
+        let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
+        let gates = open(&plan, &state);
+        let Some((step, digest)) = gates.first() else { return Ok(code) };
+        let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
+        if !yes && !app.ui.confirm(&question) {
+            return Ok(code);
+        }
+        let request =
+            Request::Decide { by: app.user(), step: (*step).to_owned(), approved: true, reason: None, digest: (*digest).to_owned() };
+        code = super::drive::resume(app, &run, &[request], how, show)?;
+    }
+    Ok(code)
+}

@@ -1,0 +1,110 @@
+//! `formula check`: every problem of formulas, before anything runs.
+
+use std::path::Path;
+
+use super::app::App;
+use super::failure::{Failure, Outcome};
+use super::load;
+use crate::catalog;
+use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, to_json};
+use crate::syntax;
+
+/// Reports every problem of formulas.
+///
+/// All problems of a file come in one go, each with its place and the way out. Needs no Docker and no network, and executes nothing.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names or paths of formulas [default: every formula of ./formulas].
+    #[arg(value_name = "NAME|FILE")]
+    pub formulas: Vec<String>,
+    /// Take warnings for errors.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print the problems as data.
+    #[arg(long)]
+    pub json: bool,
+    /// Read files with letter-escapes that TOML does not know.
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// A file and what is wrong with it.
+struct Checked {
+    source: SourceFile,
+    found: Vec<Diagnostic>,
+}
+
+/// Checks.
+pub fn check(app: &App, args: &Args) -> Outcome {
+    let names = if args.formulas.is_empty() { here(app)? } else { args.formulas.clone() };
+    let kinds = syntax::Builtin::default();
+    let options = syntax::Options { lenient: args.lenient, strict: args.strict, ..syntax::Options::default() };
+    let mut checked = Vec::with_capacity(names.len());
+    for name in &names {
+        checked.push(match load::catalog(app).read(&app.workdir, name) {
+            Ok(source) => {
+                let found = syntax::check(&source, &kinds, options).diagnostics;
+                Checked { source, found }
+            }
+            Err(catalog::Error::Unreadable { path, problem }) => Checked { source: SourceFile::new(path, ""), found: vec![*problem] },
+            Err(_) => {
+                return Err(load::source(app, name)
+                    .err()
+                    .unwrap_or_else(|| Failure::new(10, format!("`{name}` changed while it was read"))));
+            }
+        });
+    }
+    if args.json {
+        app.ui.line(&to_json(checked.iter().map(|file| (&file.source, file.found.as_slice()))).to_string());
+    } else {
+        print(app, &checked);
+    }
+    let errors = count(&checked, Severity::Error);
+    Ok(if errors > 0 { 10 } else { 0 })
+}
+
+/// The formulas of this directory.
+fn here(app: &App) -> Result<Vec<String>, Failure> {
+    let folder = app.workdir.join("formulas");
+    let listed = load::catalog(app).list();
+    let names: Vec<String> = listed.into_iter().filter(|listed| listed.path.parent() == Some(&folder)).map(|listed| listed.name).collect();
+    if names.is_empty() {
+        let failure = Failure::usage(format!("there are no formulas in `{}`", shown(&folder, app)));
+        return Err(failure.hint("name what to check: `formula check NAME` or `formula check FILE.toml`"));
+    }
+    Ok(names)
+}
+
+fn shown(path: &Path, app: &App) -> String {
+    path.strip_prefix(&app.workdir).unwrap_or(path).display().to_string()
+}
+
+fn print(app: &App, checked: &[Checked]) {
+    for file in checked {
+        for problem in &file.found {
+            app.ui.err(&render(&file.source, problem, app.ui.color_err));
+            app.ui.err("");
+        }
+    }
+    let (errors, all) = (count(checked, Severity::Error), checked.iter().map(|file| file.found.len()).sum::<usize>());
+    let problems = if all == 0 {
+        "no problems".to_owned()
+    } else {
+        let parts = [(errors, "error"), (count(checked, Severity::Warning), "warning")].into_iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, what)| plural(count, what)).collect();
+        format!("{} ({})", plural(all, "problem"), parts.join(", "))
+    };
+    app.ui.status(&format!("{} checked, {problems}", plural(checked.len(), "formula")));
+    let code = checked.iter().flat_map(|file| &file.found).map(|problem| problem.code).next();
+    if let Some(code) = code {
+        app.ui.status(&format!("`formula explain {code}` says more"));
+    }
+}
+
+fn count(checked: &[Checked], severity: Severity) -> usize {
+    checked.iter().flat_map(|file| &file.found).filter(|problem| problem.severity == severity).count()
+}
+
+fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,79 @@
+//! Drives a run with somebody watching, and ends with its verdict.
+
+use std::sync::Arc;
+
+use super::app::App;
+use super::failure::{Failure, Outcome};
+use crate::backend::local::LocalBackend;
+use crate::backend::{Backend as _, Drive, Error};
+use crate::journal::{Journal, SqliteJournal};
+use crate::model::{Request, RunId, Verdict};
+use crate::report::{self, Hub};
+
+/// How to show a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Show {
+    /// One envelope a line on stdout.
+    pub json: bool,
+}
+
+/// Takes up a run, applies `first`, and drives it on.
+pub fn resume(app: &App, run: &RunId, first: &[Request], how: &Drive, show: Show) -> Outcome {
+    let journal = app.journal()?.ok_or_else(|| Failure::usage("there is no run here yet"))?;
+    let steps = app.backend(journal.clone(), Hub::new()).look(run)?.0.steps.len();
+    drive(app, journal, show, steps, async move |backend| backend.resume(run, first, how).await)
+}
+
+/// Runs `work` on a backend with the subscribers that `show` asks for.
+pub fn drive(
+    app: &App,
+    journal: Arc<SqliteJournal>,
+    show: Show,
+    steps: usize,
+    work: impl AsyncFnOnce(&LocalBackend) -> Result<Verdict, Error>,
+) -> Outcome {
+    let hub = Hub::new();
+    subscribe(app, &hub, journal.clone(), show, steps);
+    let backend = app.backend(journal, hub.clone());
+    let runtime = app.runtime()?;
+    let ended = runtime.block_on(work(&backend));
+    hub.close();
+    // A thread that is stuck in a credential helper or a look-up must not hold the exit.
+    runtime.shutdown_background();
+    let verdict = ended?;
+    let run = verdict.run.clone().ok_or_else(|| Failure::new(1, "the verdict names no run"))?;
+    print_verdict(app, show, &run, &verdict, "done");
+    Ok(verdict.exit)
+}
+
+fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, steps: usize) {
+    if show.json {
+        hub.subscribe("json", Box::new(report::Json::new()));
+        return;
+    }
+    if app.ui.quiet {
+        return;
+    }
+    let plan = Box::new(move |digest: &str| journal.blob(digest).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+    let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: report::Ci::detect(&app.env) };
+    if app.ui.live {
+        hub.subscribe("terminal", Box::new(report::Terminal::new(style, steps, plan)));
+    } else {
+        hub.subscribe("plain", Box::new(report::Plain::new(style, steps, plan)));
+    }
+}
+
+/// The last line: how the run stands and what to type next.
+pub fn print_verdict(app: &App, show: Show, run: &RunId, verdict: &Verdict, done: &str) {
+    if show.json {
+        app.ui.line(&report::verdict_json(run, verdict));
+        return;
+    }
+    if app.ui.quiet && verdict.exit == 0 {
+        return;
+    }
+    let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: None };
+    for line in report::verdict_lines(run, verdict, done, style) {
+        app.ui.err(&line);
+    }
+}

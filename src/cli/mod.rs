@@ -1,0 +1,115 @@
+//! The command line: one file per command, each an `Args` whose doc comments are its help, and a function.
+//!
+//! The only part of the library that reads the environment, prints, or asks.
+
+mod answer;
+mod app;
+mod cancel;
+mod check;
+mod completions;
+mod docs;
+mod drive;
+mod explain;
+mod failure;
+mod graph;
+mod kind;
+mod list;
+mod load;
+mod log;
+mod man;
+mod plan;
+mod prune;
+mod resume;
+mod rollback;
+mod root;
+mod run;
+mod runs;
+mod schema;
+mod show;
+mod steps;
+mod table;
+mod ui;
+mod vars;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser as _;
+
+use self::app::App;
+use self::failure::{Failure, Outcome};
+use self::root::{Command, Global, Root};
+use self::ui::Ui;
+
+/// Runs the program; returns the exit code.
+pub fn main(args: Vec<OsString>) -> u8 {
+    // The most frequent question of scripts needs no parser.
+    if args.len() == 2 && (args[1] == "--version" || args[1] == "-V") {
+        Ui::new(ui::ColorChoice::Never, true, true, true, 0).line(&format!("formula {}", app::VERSION));
+        return 0;
+    }
+    let root = match Root::try_parse_from(&args) {
+        Ok(root) => root,
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
+    let env: BTreeMap<String, String> =
+        std::env::vars_os().map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())).collect();
+    let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
+    let Global { color, quiet, verbose, .. } = root.global;
+    let ui = Ui::new(color, set("NO_COLOR"), dumb, quiet, verbose);
+    let failure_ui = ui.clone();
+    let ended = settle(&root.global, env, ui).and_then(|app| dispatch(&app, root.command));
+    ended.unwrap_or_else(|failure| {
+        failure_ui.failure(&failure);
+        failure.code
+    })
+}
+
+/// Settles where we are.
+fn settle(global: &Global, env: BTreeMap<String, String>, ui: Ui) -> Result<App, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the working directory is settled here, once")]
+    let here = std::env::current_dir().map_err(|error| Failure::usage(format!("the current directory cannot be used: {error}")))?;
+    let workdir = match &global.directory {
+        None => here.clone(),
+        Some(path) => here.join(path),
+    };
+    let workdir = workdir.canonicalize().map_err(|error| Failure::usage(format!("`{}`: {error}", workdir.display())))?;
+    let given = global.state_dir.clone().or_else(|| env.get("FORMULA_STATE_DIR").filter(|path| !path.is_empty()).map(PathBuf::from));
+    let state_dir = match given {
+        // Relative to where the command was typed, as any path on a command line.
+        Some(path) => here.join(path),
+        None => workdir.join(".formula"),
+    };
+    Ok(App { ui, env, workdir, state_dir })
+}
+
+fn dispatch(app: &App, command: Command) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(app, &args),
+        Command::Plan(args) => plan::plan(app, &args),
+        Command::Resume(args) => resume::resume(app, &args),
+        Command::Rollback(args) => rollback::rollback(app, &args),
+        Command::Settle(args) => answer::settle(app, &args),
+        Command::Approve(args) => answer::approve(app, &args),
+        Command::Cancel(args) => cancel::cancel(app, &args),
+        Command::Check(args) => check::check(app, &args),
+        Command::Runs(args) => runs::runs(app, &args),
+        Command::Show(args) => show::show(app, &args),
+        Command::Log(args) => log::log(app, &args),
+        Command::List(args) => Ok(list::list(app, &args)),
+        Command::Steps(args) => steps::steps(app, &args),
+        Command::Explain(args) => explain::explain(app, &args),
+        Command::Graph(args) => graph::graph(app, &args),
+        Command::Schema(args) => Ok(schema::schema(app, &args)),
+        Command::Completions(args) => Ok(completions::completions(app, &args)),
+        Command::Man(args) => man::man(app, &args),
+        Command::Docs(args) => docs::docs(app, &args),
+        Command::Prune(args) => prune::prune(app, &args),
+    }
+}

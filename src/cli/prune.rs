@@ -1,0 +1,48 @@
+//! `formula prune`: removes old runs.
+
+use std::time::Duration;
+
+use super::app::App;
+use super::failure::{Failure, Outcome};
+use crate::clock::{Clock as _, SystemClock};
+use crate::journal::Journal as _;
+
+/// Removes old runs.
+///
+/// Runs that are over and older than a time, with their logs. A run that can still be resumed or rolled back stays.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Runs whose last event is older than this.
+    #[arg(long, value_name = "DURATION", default_value = "30d")]
+    pub older_than: String,
+    /// Keep at least this many of the newest runs.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub keep: usize,
+    /// Say what would go, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Prunes.
+pub fn prune(app: &App, args: &Args) -> Outcome {
+    let age = crate::syntax::duration::parse(&args.older_than)
+        .map_err(|why| Failure::usage(format!("`--older-than {}`: {why}", args.older_than)))?;
+    let Some(journal) = app.journal()? else { return Ok(0) };
+    let now = SystemClock::default().now();
+    let old = |millis: u64| Duration::from_millis(millis) >= age;
+    for run in journal.runs()?.into_iter().skip(args.keep) {
+        let over = run.outcome.is_some_and(crate::model::Outcome::is_final);
+        if !over || !old(now.since(run.updated)) {
+            continue;
+        }
+        if !args.dry_run {
+            journal.remove(&run.run)?;
+            let logs = app.state_dir.join("runs").join(run.run.as_str());
+            if logs.exists() {
+                std::fs::remove_dir_all(&logs).map_err(|error| Failure::new(1, format!("`{}`: {error}", logs.display())))?;
+            }
+        }
+        app.ui.line(&format!("{} {} {}", run.run, run.formula, run.updated));
+    }
+    Ok(0)
+}

@@ -1,0 +1,74 @@
+//! The person beside the run: does errands while it runs, and looks at what is held.
+
+use formula_steps::contract::Class;
+
+use super::formula::Errand;
+use super::sim::{Broken, Move, Sim};
+use super::world::Content;
+use crate::engine::StepState;
+use crate::model::{Event, Request, SettleAnswer, StepIx};
+
+impl Sim {
+    pub(super) fn request(&self, errand: Errand) -> Request {
+        let by = "me".to_owned();
+        match errand {
+            Errand::Cancel { now, rollback } => Request::Cancel { by, now, rollback },
+            Errand::RollBack { to } => Request::Rollback { by, to: to.map(|to| self.formula.id(StepIx(to))) },
+            Errand::Answer { gate, approved } => {
+                let step = self.formula.id(StepIx(gate));
+                Request::Decide { by, step, approved, reason: None, digest: "digest".into() }
+            }
+        }
+    }
+
+    pub(super) fn ask(&mut self, request: &Request) -> Result<(), Broken> {
+        self.state.check_request(request).map_err(|refusal| format!("refused: {refusal}"))?;
+        for event in self.state.events_for(request) {
+            if let Event::RollbackRequested { to, .. } = &event {
+                self.memory.rolled = to.is_none();
+            }
+            self.record(event)?;
+        }
+        Ok(())
+    }
+
+    /// A person looks at every step that is held and says what is so. Returns whether anything was to be said.
+    pub(super) fn settle(&mut self) -> Result<bool, Broken> {
+        let mut said = false;
+        for step in (0..self.world.len() as u32).map(StepIx) {
+            let content = self.world[step.index()].content;
+            let answer = match self.state.step(step) {
+                StepState::Held { .. } if content == Content::Ours => SettleAnswer::Adopt,
+                StepState::Held { .. } if content == Content::Foreign => SettleAnswer::Skip,
+                StepState::Held { .. } => SettleAnswer::Retry,
+                StepState::UndoFailed(trouble) if trouble.class == Class::Conflict => match content {
+                    Content::Ours | Content::Half => SettleAnswer::Retry,
+                    _ => SettleAnswer::Skip,
+                },
+                _ => continue,
+            };
+            if self.state.valid_answers(step).iter().any(|(valid, _)| *valid == answer) {
+                let request = Request::Settle { by: "me".into(), step: self.formula.id(step), answer, reason: String::new() };
+                self.ask(&request)?;
+                said = true;
+            }
+        }
+        self.commit()?;
+        Ok(said)
+    }
+
+    /// A person answers although the driver has let go; the next one takes it up. False where the errand does not fit.
+    pub(super) fn answer_late(&mut self, errand: usize) -> Result<bool, Broken> {
+        let request = self.request(self.formula.errands[errand]);
+        if !matches!(request, Request::Decide { .. }) || self.state.check_request(&request).is_err() {
+            return Ok(false);
+        }
+        self.memory.errands &= !(1 << errand);
+        self.path.push(Move::Errand(errand));
+        self.ask(&request)?;
+        self.commit()?;
+        self.take_up(false)?;
+        self.make(Move::Commit)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,240 @@
+//! Events to state: what each of them changes, and when it cannot have happened.
+//!
+//! Every check stands before the first change, so that an event which does not follow leaves the state as it was.
+
+use super::step_state::{Prior, Trouble};
+use super::{Corrupt, Origin, RunState, StepState};
+use crate::model::{Event, Outcome, SettleAnswer, StepIx, Timestamp};
+use formula_steps::contract::Class;
+
+impl RunState {
+    /// Takes up the next event.
+    ///
+    /// # Errors
+    /// It does not follow from those before it; the state is unchanged then.
+    pub fn fold(&mut self, event: &Event) -> Result<(), Corrupt> {
+        self.seq += 1;
+        let folded = self.apply(event);
+        if folded.is_err() {
+            self.seq -= 1;
+        } else {
+            self.begin_rollback_if_due();
+            if bent!(RebuildAlways) {
+                self.rebuild();
+            }
+        }
+        folded
+    }
+
+    fn apply(&mut self, event: &Event) -> Result<(), Corrupt> {
+        if (self.seq == 1) != matches!(event, Event::RunStarted { .. }) {
+            return Err(self.corrupt(event, "a run begins with `run_started`, and only once"));
+        }
+        self.check_open(event)?;
+        if let Some(id) = event.step() {
+            let step = self.find(id).ok_or_else(|| self.corrupt(event, format!("the plan has no step `{id}`")))?;
+            return self.apply_to_step(step, event);
+        }
+        match event {
+            Event::RunResumed { .. } => self.resume(),
+            Event::CancelRequested { .. } => self.cancel = !bent!(IgnoreCancel),
+            Event::RollbackRequested { by, to } => self.request_rollback(event, by == "formula", to.as_deref())?,
+            Event::RunFinished { outcome, .. } => self.finished = Some(*outcome),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// After a run was let go of, only a person's answers and those who take it up again may follow.
+    fn check_open(&self, event: &Event) -> Result<(), Corrupt> {
+        let Some(outcome) = self.finished else { return Ok(()) };
+        let follows = match event {
+            Event::RunResumed { .. } => true,
+            Event::RollbackRequested { .. } => !matches!(outcome, Outcome::RolledBack | Outcome::Refused),
+            Event::StepSettled { .. } | Event::GateDecided { .. } => !outcome.is_final(),
+            _ => false,
+        };
+        if follows { Ok(()) } else { Err(self.corrupt(event, format!("the run is over: {}", outcome.as_str()))) }
+    }
+
+    fn apply_to_step(&mut self, step: StepIx, event: &Event) -> Result<(), Corrupt> {
+        match event {
+            Event::StepProbed { reason, probe, .. } => self.probed(step, event, *reason, probe),
+            Event::AttemptStarted { attempt, .. } => self.attempt_started(step, event, *attempt),
+            Event::CheckpointSaved { before, .. } => {
+                self.expect_state(step, event, matches!(self.step(step), StepState::Running { .. }))?;
+                self.slot_mut(step).before = Some(before.clone());
+                Ok(())
+            }
+            Event::AttemptSucceeded { attempt, output, .. } => {
+                self.expect_state(step, event, *self.step(step) == StepState::Running { attempt: *attempt })?;
+                self.slot_mut(step).granted = false;
+                self.made(step, Some(output.clone()));
+                Ok(())
+            }
+            Event::AttemptFailed { attempt, class, message, hint, .. } => {
+                let trouble = Trouble::new(*class, message.clone(), hint.clone());
+                self.attempt_failed(step, event, *attempt, trouble)
+            }
+            Event::AttemptWithdrawn { attempt, .. } => self.attempt_withdrawn(step, event, *attempt),
+            Event::RetryScheduled { attempt, at, .. } => self.retry_scheduled(step, event, *attempt, *at),
+            Event::StepSkipped { .. } => {
+                let fits = matches!(self.step(step), StepState::Pending | StepState::Ready) && !self.slot(step).trace;
+                self.expect_state(step, event, fits)?;
+                self.expect_needs(step, event)?;
+                self.put(step, StepState::Skipped);
+                Ok(())
+            }
+            Event::StepSettled { answer, output, .. } => {
+                let valid = self.answers(step).iter().any(|(valid, _)| valid == answer);
+                self.expect_state(step, event, valid)?;
+                self.settle(step, *answer, output.clone());
+                Ok(())
+            }
+            Event::GateOpened { digest, until, .. } => {
+                let gate = self.traits(step).gate.is_some();
+                self.expect_state(step, event, gate && *self.step(step) == StepState::Pending)?;
+                self.expect_needs(step, event)?;
+                self.put(step, StepState::Waiting { digest: digest.as_str().into(), until: *until });
+                Ok(())
+            }
+            Event::GateDecided { approved, by, reason, .. } => {
+                self.expect_state(step, event, matches!(self.step(step), StepState::Waiting { .. }))?;
+                self.gate_decided(step, *approved, by, reason.as_deref());
+                Ok(())
+            }
+            Event::UndoStarted { .. } => self.undo_started(step, event),
+            Event::UndoSucceeded { .. } => {
+                self.expect_state(step, event, *self.step(step) == StepState::Undoing)?;
+                self.undone(step);
+                Ok(())
+            }
+            Event::UndoFailed { class, message, hint, .. } => {
+                let trouble = Trouble::new(*class, message.clone(), hint.clone());
+                self.undo_failed(step, event, trouble)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn attempt_started(&mut self, step: StepIx, event: &Event, attempt: u32) -> Result<(), Corrupt> {
+        let traits = self.traits(step);
+        let slot = self.slot(step);
+        let blind = !traits.probes || bent!(SkipProbe);
+        let fits = traits.gate.is_none()
+            && match slot.state {
+                StepState::Ready => true,
+                StepState::Pending => blind,
+                // A wait may be over for the driver and not yet for a core that was told no time.
+                StepState::InDoubt { .. } | StepState::WaitingRetry { at: Some(_), .. } => {
+                    blind && (!slot.trace || self.may_repeat(step) || bent!(SkipProbe))
+                }
+                _ => false,
+            };
+        self.expect_state(step, event, fits && attempt == slot.attempt + 1)?;
+        self.expect_needs(step, event)?;
+        if self.rollback.is_some() && !traits.finally {
+            return Err(self.corrupt(event, format!("step `{}` starts although the run is rolling back", self.plan.step(step).id)));
+        }
+        let slot = self.slot_mut(step);
+        slot.prior = Prior { ready: slot.state == StepState::Ready, trace: slot.trace, definite: slot.definite };
+        slot.attempt = attempt;
+        slot.definite = false;
+        self.set_trace(step, true);
+        self.put(step, StepState::Running { attempt });
+        Ok(())
+    }
+
+    fn attempt_withdrawn(&mut self, step: StepIx, event: &Event, attempt: u32) -> Result<(), Corrupt> {
+        self.expect_state(step, event, *self.step(step) == StepState::Running { attempt })?;
+        let slot = self.slot_mut(step);
+        slot.attempt -= 1;
+        let attempt = slot.attempt;
+        let Prior { ready, trace, definite } = slot.prior;
+        slot.definite = definite;
+        self.set_trace(step, trace);
+        let state = match (ready, trace) {
+            (true, _) => StepState::Ready,
+            (false, true) => StepState::InDoubt { attempt },
+            (false, false) => StepState::Pending,
+        };
+        self.put(step, state);
+        Ok(())
+    }
+
+    fn retry_scheduled(&mut self, step: StepIx, event: &Event, attempt: u32, at: Timestamp) -> Result<(), Corrupt> {
+        let fits = matches!(self.step(step), StepState::WaitingRetry { attempt: coming, .. } if *coming == attempt);
+        self.expect_state(step, event, fits)?;
+        self.put(step, StepState::WaitingRetry { attempt, at: Some(at) });
+        Ok(())
+    }
+
+    fn gate_decided(&mut self, step: StepIx, approved: bool, by: &str, reason: Option<&str>) {
+        if approved {
+            self.put(step, StepState::Done { origin: Origin::Created });
+            return;
+        }
+        let mut message = if by == "timer" { "nobody approved it in time".to_owned() } else { format!("denied by {by}") };
+        if let Some(reason) = reason {
+            message.push_str(": ");
+            message.push_str(reason);
+        }
+        let trouble = Trouble::new(Class::Refused, message, Some("resume the run to be asked again".into()));
+        self.fail(step, StepState::Failed(trouble), true);
+    }
+
+    fn settle(&mut self, step: StepIx, answer: SettleAnswer, output: Option<crate::model::Payload>) {
+        if matches!(self.step(step), StepState::UndoFailed(_)) {
+            self.settle_undo(step, answer);
+            return;
+        }
+        match answer {
+            SettleAnswer::Adopt => {
+                let slot = self.slot_mut(step);
+                slot.output = output;
+                self.put(step, StepState::Done { origin: Origin::Adopted });
+            }
+            SettleAnswer::Skip => self.put(step, StepState::Skipped),
+            SettleAnswer::Retry => {
+                let probes = self.traits(step).probes;
+                let slot = self.slot_mut(step);
+                slot.tries = 0;
+                slot.granted = true;
+                let attempt = slot.attempt;
+                let state = match (slot.trace, probes) {
+                    (false, _) => StepState::Pending,
+                    (true, true) => StepState::InDoubt { attempt },
+                    (true, false) => StepState::Ready,
+                };
+                self.put(step, state);
+            }
+        }
+        self.refresh_failure();
+    }
+
+    /// Errs unless a condition on the step's state holds.
+    pub(super) fn expect_state(&self, step: StepIx, event: &Event, fits: bool) -> Result<(), Corrupt> {
+        if fits {
+            return Ok(());
+        }
+        let slot = self.slot(step);
+        let attempts = match slot.attempt {
+            0 => "no attempt yet".to_owned(),
+            1 => "1 attempt".to_owned(),
+            attempts => format!("{attempts} attempts"),
+        };
+        Err(self.corrupt(event, format!("step `{}` is {}, with {attempts}", self.plan.step(step).id, slot.state.name())))
+    }
+
+    /// Errs where a step comes before its turn.
+    pub(super) fn expect_needs(&self, step: StepIx, event: &Event) -> Result<(), Corrupt> {
+        // In a rollback the counters are about other things, and answers that were on their way may still come.
+        if self.rollback.is_some() || self.eligible(step) {
+            return Ok(());
+        }
+        let waits = self.plan.step(step).needs.iter().filter(|need| !self.step(**need).is_over()).copied();
+        let waits = self.names(waits.collect::<Vec<_>>().into_iter());
+        let rest = if waits.is_empty() { "the rest of the run".to_owned() } else { waits };
+        Err(self.corrupt(event, format!("step `{}` comes before {rest} is over", self.plan.step(step).id)))
+    }
+}

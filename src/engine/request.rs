@@ -1,0 +1,200 @@
+//! What a person may ask of a run as it stands, and the events that it makes.
+
+use formula_steps::contract::Undo;
+
+use super::{Hold, Mode, Origin, RunState, StepState};
+use crate::model::{Event, Outcome, Request, SettleAnswer, StepIx};
+
+/// A request that does not fit the run as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What is in the way; lower case, no full stop.
+    pub message: String,
+    /// What can be done instead.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl RunState {
+    /// The answers that are valid for a step now, each with the state it leads to.
+    pub fn valid_answers(&self, step: StepIx) -> Vec<(SettleAnswer, &'static str)> {
+        match self.finished {
+            Some(outcome) if outcome.is_final() => Vec::new(),
+            _ => self.answers(step),
+        }
+    }
+
+    pub(super) fn answers(&self, step: StepIx) -> Vec<(SettleAnswer, &'static str)> {
+        let retry = (SettleAnswer::Retry, if self.slot(step).trace { "asked again, then tried again" } else { "asked again" });
+        let adopt = (SettleAnswer::Adopt, "done (adopted)");
+        let skip = (SettleAnswer::Skip, "skipped");
+        if self.rollback.is_some() {
+            let traits = self.traits(step);
+            let stays = traits.undo == Undo::Impossible || self.slot(step).made && traits.one_way;
+            return match self.step(step) {
+                StepState::UndoFailed(_) if stays => vec![(SettleAnswer::Skip, "undone")],
+                StepState::UndoFailed(_) => vec![(SettleAnswer::Retry, "undone by the step"), (SettleAnswer::Skip, "undone")],
+                _ => Vec::new(),
+            };
+        }
+        match self.step(step) {
+            StepState::Held { why: Hold::InDoubt | Hold::Diverged, .. } => vec![retry, adopt, skip],
+            StepState::Failed(_) => vec![retry, skip],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a request fits the run as it stands.
+    ///
+    /// # Errors
+    /// What is in the way, and what can be done instead.
+    pub fn check_request(&self, request: &Request) -> Result<(), Refusal> {
+        match request {
+            Request::Cancel { rollback, .. } => {
+                if let Mode::Finished(outcome) = self.mode() {
+                    let instead = if outcome.is_final() {
+                        "nothing is left to stop"
+                    } else {
+                        "nobody is driving it; `formula rollback` takes it back"
+                    };
+                    return Err(Refusal::new(format!("the run is not under way: {}", told(outcome))).hint(instead));
+                }
+                if *rollback { self.check_rollback(None) } else { Ok(()) }
+            }
+            Request::Rollback { to, .. } => self.check_rollback(to.as_deref()),
+            Request::Settle { step, answer, .. } => self.check_settle(step, *answer),
+            Request::Decide { step, digest, .. } => self.check_decision(step, digest),
+        }
+    }
+
+    fn check_rollback(&self, to: Option<&str>) -> Result<(), Refusal> {
+        if let Some(outcome @ (Outcome::RolledBack | Outcome::Refused)) = self.finished {
+            return Err(Refusal::new(format!("there is nothing to take back: the run {}", told(outcome))));
+        }
+        let to = to.map(|id| self.known(id)).transpose()?;
+        if let Some(to) = to
+            && self.traits(to).finally
+        {
+            let id = &self.plan.step(to).id;
+            return Err(
+                Refusal::new(format!("`{id}` is a step of `[[finally]]`, which a rollback leaves alone")).hint("name a step before it")
+            );
+        }
+        let kept = to.map(|to| self.with_needs(to)).unwrap_or_default();
+        let passed: Vec<_> = self.one_way.iter().copied().filter(|step| kept.get(step.index()) != Some(&true)).collect();
+        if passed.is_empty() || bent!(PassOneWay) {
+            return Ok(());
+        }
+        let last = *passed.last().expect("not empty");
+        let names = self.names(passed.into_iter());
+        let hint = format!("go on with `formula resume`, or take back only what came after it with `--to {}`", self.plan.step(last).id);
+        Err(Refusal::new(format!("the run is past the point of no return: {names} cannot be taken back")).hint(hint))
+    }
+
+    /// The steps that a rollback down to `to` would take back, last one first. For showing: the rollback itself asks the world.
+    pub fn to_undo(&self, to: Option<&str>) -> Vec<StepIx> {
+        let kept = to.and_then(|id| self.find(id)).map(|to| self.with_needs(to)).unwrap_or_default();
+        let undone = |step: &StepIx| {
+            let planned = self.plan.step(*step);
+            let made = match self.step(*step) {
+                StepState::Done { origin } => *origin == Origin::Created,
+                StepState::Undoing | StepState::UndoFailed(_) => true,
+                StepState::Skipped | StepState::Undone => false,
+                _ => self.slot(*step).trace,
+            };
+            made && !planned.finally
+                && matches!(planned.behaviour.undo, Undo::Restore | Undo::Reverse)
+                && kept.get(step.index()) != Some(&true)
+        };
+        (0..self.plan.steps.len() as u32).rev().map(StepIx).filter(undone).collect()
+    }
+
+    /// Marks a step and all that it needs.
+    fn with_needs(&self, step: StepIx) -> Vec<bool> {
+        let mut marked = vec![false; self.slots.len()];
+        marked[step.index()] = true;
+        for index in (0..=step.index()).rev() {
+            if marked[index] {
+                self.plan.steps[index].needs.iter().for_each(|need| marked[need.index()] = true);
+            }
+        }
+        marked
+    }
+
+    fn check_settle(&self, id: &str, answer: SettleAnswer) -> Result<(), Refusal> {
+        let step = self.known(id)?;
+        let valid = self.valid_answers(step);
+        if valid.iter().any(|(valid, _)| *valid == answer) {
+            return Ok(());
+        }
+        let asked = answer_flag(answer);
+        let state = self.step(step).name();
+        let refusal = Refusal::new(format!("step `{id}` is {state}: `{asked}` is no answer to that"));
+        if valid.is_empty() {
+            return Err(refusal.hint("only steps that are held or failed are settled; `formula show` lists them"));
+        }
+        let valid = valid.iter().map(|(answer, leads)| format!("`{}` ({leads})", answer_flag(*answer))).collect::<Vec<_>>().join(", ");
+        Err(refusal.hint(format!("valid now: {valid}")))
+    }
+
+    fn check_decision(&self, id: &str, shown: &str) -> Result<(), Refusal> {
+        let step = self.known(id)?;
+        match self.step(step) {
+            _ if self.finished.is_some_and(Outcome::is_final) => Err(Refusal::new("the run is over")),
+            StepState::Waiting { digest, .. } if **digest == *shown => Ok(()),
+            StepState::Waiting { .. } => Err(Refusal::new(format!("what gate `{id}` asks has changed since it was shown"))
+                .hint("look at it again with `formula show`, then approve it")),
+            state => Err(Refusal::new(format!("gate `{id}` does not wait for an answer: it is {}", state.name()))),
+        }
+    }
+
+    fn known(&self, id: &str) -> Result<StepIx, Refusal> {
+        self.find(id).ok_or_else(|| Refusal::new(format!("the run has no step `{id}`")).hint("`formula show` lists its steps"))
+    }
+
+    /// The events that a request makes. It must have passed [`RunState::check_request`]; the output of an adopted step is the driver's to add.
+    pub fn events_for(&self, request: &Request) -> Vec<Event> {
+        match request.clone() {
+            Request::Cancel { by, now, rollback } => {
+                let cancel = Event::CancelRequested { by: by.clone(), now };
+                if rollback { vec![cancel, Event::RollbackRequested { by, to: None }] } else { vec![cancel] }
+            }
+            Request::Rollback { by, to } => vec![Event::RollbackRequested { by, to }],
+            Request::Settle { by, step, answer, reason } => vec![Event::StepSettled { step, answer, by, reason, output: None }],
+            Request::Decide { by, step, approved, reason, .. } => vec![Event::GateDecided { step, approved, by, reason }],
+        }
+    }
+}
+
+/// The answer as it is typed.
+pub(super) fn answer_flag(answer: SettleAnswer) -> &'static str {
+    match answer {
+        SettleAnswer::Retry => "--retry",
+        SettleAnswer::Adopt => "--adopt",
+        SettleAnswer::Skip => "--skip",
+    }
+}
+
+fn told(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "is done",
+        Outcome::Refused => "was refused before anything was changed",
+        Outcome::Held => "is held",
+        Outcome::Stopped => "was stopped",
+        Outcome::RolledBack => "is rolled back already",
+        Outcome::RollbackIncomplete => "is rolled back in part",
+        Outcome::Interrupted => "was interrupted",
+        Outcome::Terminated => "was terminated",
+    }
+}

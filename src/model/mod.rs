@@ -1,0 +1,29 @@
+//! The vocabulary of the engine as plain data: what was checked, what can be run, what happened.
+//!
+//! Everything here is serialisable and free of I/O, clocks and runtimes.
+
+mod digest;
+mod event;
+mod formula;
+mod ids;
+mod outcome;
+mod payload;
+mod plan;
+mod request;
+mod retry;
+mod schema;
+mod span;
+mod timestamp;
+
+pub use digest::{canonical_json, digest_of};
+pub use event::{Envelope, Event, JOURNAL_VERSION, ProbeReason};
+pub use formula::{Formula, OnFailure, SecretDecl, SecretSource, StepDef, VarDecl, VarType};
+pub use ids::{RunId, StepIx};
+pub use outcome::{Outcome, Verdict};
+pub use payload::{BLOB_THRESHOLD, Payload};
+pub use plan::{Gate, Plan, PlanStep, Scope};
+pub use request::{Request, SettleAnswer};
+pub use retry::Retry;
+pub use schema::line_schema;
+pub use span::Span;
+pub use timestamp::Timestamp;

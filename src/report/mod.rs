@@ -1,0 +1,26 @@
+//! Everything that people and machines see of a run.
+//!
+//! Knows [`crate::model`]; must not know the engine, the journal or who drives. No renderer can fail a run.
+
+mod ci;
+mod hub;
+mod json;
+mod lines;
+mod plain;
+mod style;
+mod terminal;
+mod verdict;
+mod view;
+
+pub use ci::Ci;
+pub use hub::{Hub, ProgressUpdate, Subscriber};
+pub use json::Json;
+pub use lines::{Line, Lines};
+pub use plain::Plain;
+pub use style::{Style, clean, duration};
+pub use terminal::Terminal;
+pub use verdict::{verdict_json, verdict_lines};
+pub use view::{StepView, View};
+
+/// Finds the plan that a `run_started` names by digest; for titles and hints, so best effort.
+pub type FindPlan = Box<dyn Fn(&str) -> Option<crate::model::Plan> + Send>;

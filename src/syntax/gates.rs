@@ -1,0 +1,111 @@
+//! Kinds that are no steps: gates, which the engine keeps, and formulas that are inlined when a run is planned.
+
+use serde_json::{Value, json};
+
+use super::duration;
+
+/// A kind of the engine's own.
+#[derive(Debug)]
+pub struct Own {
+    /// The name authors write in `uses`.
+    pub kind: &'static str,
+    /// One line for lists.
+    pub summary: &'static str,
+    /// A `[[steps]]` table in TOML that checks.
+    pub example: &'static str,
+    /// Schema of its `with` table.
+    pub(super) params: fn() -> Value,
+    /// Schema of its outputs; None where they are those of other steps.
+    pub(super) outputs: fn() -> Option<Value>,
+    /// Problems of params whose values are all known.
+    pub(super) check: fn(&Value) -> Vec<String>,
+}
+
+/// The engine's own kinds, in alphabetical order.
+pub static OWN: [Own; 3] = [
+    Own {
+        kind: "approve",
+        summary: "Waits until a person approves, without holding a slot",
+        example: "[[steps]]\nid = \"approve\"\nuses = \"approve\"\nwith = { prompt = \"Ship it?\", expires = \"24h\" }\n",
+        params: approve,
+        outputs: || Some(object(&["by", "at"])),
+        check: |params| durations(params, &["expires"]),
+    },
+    Own {
+        kind: "formula",
+        summary: "Another formula, inlined when the run is planned",
+        example: "[[steps]]\nid = \"notify\"\nuses = \"formula\"\nwith = { formula = \"notify\", vars = { text = \"done\" } }\n",
+        params: formula,
+        outputs: || None,
+        check: |_| Vec::new(),
+    },
+    Own {
+        kind: "wait",
+        summary: "Waits for a time, without holding a slot",
+        example: "[[steps]]\nid = \"settle\"\nuses = \"wait\"\nwith = { for = \"30s\" }\n",
+        params: wait,
+        outputs: || Some(object(&["at"])),
+        check: check_wait,
+    },
+];
+
+fn approve() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["prompt"],
+        "properties": {
+            "prompt": { "type": "string", "description": "What the person is asked." },
+            "expires": { "type": "string", "format": "duration", "description": "How long the question stays open; for ever where it is left out." }
+        }
+    })
+}
+
+fn formula() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["formula"],
+        "properties": {
+            "formula": { "type": "string", "description": "Name or path of the formula." },
+            "vars": { "type": "object", "description": "Values of its vars." }
+        }
+    })
+}
+
+fn wait() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "for": { "type": "string", "format": "duration", "description": "How long to wait." },
+            "until": { "type": "string", "description": "A time, as in 2026-01-02T03:04:05Z." }
+        }
+    })
+}
+
+fn object(names: &[&str]) -> Value {
+    let properties: serde_json::Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+    json!({ "type": "object", "properties": properties })
+}
+
+fn durations(params: &Value, names: &[&str]) -> Vec<String> {
+    let bad = |name: &&str| {
+        let text = params[*name].as_str()?;
+        duration::parse(text).err().map(|reason| format!("`{name}`: {reason}"))
+    };
+    names.iter().filter_map(bad).collect()
+}
+
+fn check_wait(params: &Value) -> Vec<String> {
+    let mut problems = durations(params, &["for"]);
+    if params["for"].is_null() == params["until"].is_null() {
+        problems.push("takes exactly one of `for` and `until`".to_owned());
+    }
+    if let Some(until) = params["until"].as_str()
+        && until.parse::<jiff::Timestamp>().is_err()
+    {
+        problems.push(format!("`until`: `{until}` is not a time such as 2026-01-02T03:04:05Z"));
+    }
+    problems
+}

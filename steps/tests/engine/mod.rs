@@ -1,0 +1,9 @@
+//! One file per thing that is tried on the real one.
+
+mod build;
+mod compose;
+mod context;
+mod kinds;
+mod objects;
+mod push;
+mod registry;

@@ -1,0 +1,12 @@
+//! The worlds in which the kinds are tried: at least one case for each. A family of kinds keeps its cases in a file of its own,
+//! and one line below.
+
+use super::harness::Case;
+use super::{docker, local};
+
+/// All cases.
+pub fn all() -> Vec<Case> {
+    let mut cases = docker::cases();
+    cases.extend(local::cases());
+    cases
+}

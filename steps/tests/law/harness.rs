@@ -1,0 +1,172 @@
+//! What a case is, the world it is tried in, and the bookkeeping.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use formula_steps::contract::{Behaviour, Context, Effect, Probe, StepError, StepType};
+use formula_steps::world::fake::{Call, FakeWorld, Faults, State};
+use formula_steps::world::{OutputBuffer, Secret};
+use serde_json::Value;
+
+use super::rules::LAWS;
+
+/// The folder every case works in.
+pub const DIR: &str = "/work";
+/// Name of the secret every step is handed.
+pub const SECRET_NAME: &str = "LAW_TOKEN";
+/// Its value, which must not be seen anywhere.
+pub const SECRET: &str = "hunter2-hunter2-hunter2";
+
+/// One use of a kind.
+pub struct Case {
+    /// The kind.
+    pub kind: &'static str,
+    /// What is special about this use.
+    pub name: &'static str,
+    /// The world it starts in, in which the effect is not there yet.
+    pub state: State,
+    /// The `with` table.
+    pub params: Value,
+}
+
+/// A fresh world of a case, with a context in it.
+pub struct Trial {
+    pub fake: FakeWorld,
+    pub cx: Context,
+    pub log: Arc<OutputBuffer>,
+    pub params: Value,
+}
+
+impl Trial {
+    pub fn new(case: &Case) -> Self {
+        let fake = FakeWorld::from_state(case.state.clone());
+        let log = Arc::new(OutputBuffer::new());
+        let mut cx = Context::bare(fake.world(), Path::new(DIR));
+        cx.output = log.clone();
+        cx.secrets = Arc::new(BTreeMap::from([(SECRET_NAME.to_owned(), Secret::new(SECRET))]));
+        Self { fake, cx, log, params: case.params.clone() }
+    }
+
+    pub async fn probe(&self, step: &dyn StepType) -> Result<Probe<Value, Value>, String> {
+        within(step.probe(&self.cx, &self.params)).await?.map_err(|error| format!("the probe fails: {}", told(&error)))
+    }
+
+    /// The checkpoint of a world in which the effect is not there.
+    pub async fn checkpoint(&self, step: &dyn StepType) -> Result<Option<Value>, String> {
+        match self.probe(step).await? {
+            Probe::Absent { before, .. } => Ok(Some(before)),
+            Probe::Unknown { .. } if !self.behaviour(step).probes => Ok(None),
+            // What only looks may look in its probe already.
+            Probe::Present { .. } if self.behaviour(step).effect == Effect::ReadOnly => Ok(None),
+            other => Err(format!("the probe answers {} at the start", other.name())),
+        }
+    }
+
+    pub async fn run(&self, step: &dyn StepType, before: Option<&Value>) -> Result<Value, String> {
+        self.try_run(step, before).await?.map_err(|error| format!("the run fails: {}", told(&error)))
+    }
+
+    pub async fn try_run(&self, step: &dyn StepType, before: Option<&Value>) -> Result<Result<Value, StepError>, String> {
+        within(step.run(&self.cx, &self.params, before)).await
+    }
+
+    pub async fn undo(&self, step: &dyn StepType, before: Option<&Value>, output: Option<&Value>) -> Result<(), String> {
+        self.try_undo(step, before, output).await?.map_err(|error| format!("the undo fails: {}", told(&error)))
+    }
+
+    pub async fn try_undo(
+        &self,
+        step: &dyn StepType,
+        before: Option<&Value>,
+        output: Option<&Value>,
+    ) -> Result<Result<(), StepError>, String> {
+        within(step.undo(&self.cx, &self.params, before, output)).await
+    }
+
+    /// The world, without the run's scratch folder: that goes with the run.
+    pub fn snapshot(&self) -> Value {
+        let mut snapshot = self.fake.snapshot();
+        if let Some(files) = snapshot["files"].as_object_mut() {
+            files.retain(|path, _| !Path::new(path).starts_with(&self.cx.scratch));
+        }
+        snapshot
+    }
+
+    /// Calls that change something outside the run's scratch folder, programs aside: what those do is in the snapshot.
+    pub fn changes(&self) -> Vec<&'static str> {
+        let scratch = self.cx.scratch.to_string_lossy();
+        let counts = |call: &Call| call.changes && call.op != "process.run" && !call.detail.starts_with(&*scratch);
+        self.fake.calls().into_iter().filter(counts).map(|call| call.op).collect()
+    }
+
+    pub fn behaviour(&self, step: &dyn StepType) -> Behaviour {
+        step.behaviour(&self.params)
+    }
+
+    pub fn faults(&self, faults: Faults) {
+        self.fake.forget_calls();
+        self.fake.set_faults(faults);
+    }
+}
+
+/// Fails what hangs: nothing in a fake world takes real time.
+async fn within<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    tokio::time::timeout(Duration::from_secs(10), work).await.map_err(|_| "it hangs".to_owned())
+}
+
+pub fn told(error: &StepError) -> String {
+    format!("{} ({})", error.message, error.class.as_str())
+}
+
+/// Where two worlds differ, for the message.
+pub fn same(found: &Value, expected: &Value, what: &str) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    let (found, expected) = (format!("{found:#}"), format!("{expected:#}"));
+    let differing = |one: &str, other: &str| one.lines().filter(|line| !other.contains(line)).take(6).collect::<Vec<_>>().join(" ");
+    Err(format!("{what}: expected {}, found {}", differing(&expected, &found), differing(&found, &expected)))
+}
+
+/// What came of the laws.
+#[derive(Default)]
+pub struct Tally {
+    /// Checks made, by law.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// One line per law that is broken.
+    pub broken: Vec<String>,
+    cases: usize,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Self) {
+        for (law, count) in other.counts {
+            *self.counts.entry(law).or_default() += count;
+        }
+        self.broken.extend(other.broken);
+        self.cases += other.cases;
+    }
+
+    /// Shown with `--nocapture`.
+    #[expect(clippy::print_stdout, reason = "the counts are for the person who runs the test")]
+    pub fn print(&self) {
+        println!("laws: {} cases, {} checks", self.cases, self.counts.values().sum::<usize>());
+        for (law, count) in &self.counts {
+            println!("  {count:5} {law}");
+        }
+    }
+}
+
+/// Holds one case against all laws.
+pub async fn judge(step: &dyn StepType, case: &Case) -> Tally {
+    let mut tally = Tally { cases: 1, ..Tally::default() };
+    for (law, rule) in LAWS {
+        match rule(step, case).await {
+            Ok(checks) => *tally.counts.entry(law).or_default() += checks,
+            Err(problem) => tally.broken.push(format!("{} ({}): {law}: {problem}", case.kind, case.name)),
+        }
+    }
+    tally
+}

@@ -1,0 +1,168 @@
+//! Cases of the kinds that work on files, on a repository and on programs.
+
+use formula_steps::world::fake::{FakeFile, FakeProgram, FakeRef, Remote, Repo, State};
+use serde_json::{Value, json};
+
+use super::harness::Case;
+
+fn case(kind: &'static str, name: &'static str, params: Value, set_up: impl FnOnce(&mut State)) -> Case {
+    let mut state = State::default();
+    set_up(&mut state);
+    Case { kind, name, state, params }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    cases.extend(env_set());
+    cases.extend(git_checkout());
+    cases.extend(git_fetch());
+    cases.extend(git_push());
+    cases.extend(git_tag());
+    cases.extend(shell());
+    cases.extend(write_file());
+    cases
+}
+
+fn write_file() -> Vec<Case> {
+    vec![
+        case("write-file", "new", json!({ "path": "a/b.txt", "content": "hello", "mode": "0600" }), |_| {}),
+        case("write-file", "changed", json!({ "path": "a", "content": { "n": 1 }, "mode": "0600" }), |state| {
+            state.files.insert("/work/a".into(), FakeFile::new("old").mode(0o640));
+        }),
+    ]
+}
+
+fn env_set() -> Vec<Case> {
+    let params = json!({ "set": { "K": "new value", "B": 2 }, "unset": ["GONE"] });
+    vec![
+        case("env-set", "new file", json!({ "set": { "K": "1" } }), |_| {}),
+        case("env-set", "changed", params.clone(), |state| {
+            let text = "A=1\nK=old # why\nGONE=x\nK='a b'";
+            state.files.insert("/work/.env".into(), FakeFile::new(text).mode(0o640));
+        }),
+        case("env-set", "through a link", params, |state| {
+            state.files.insert("/work/.env".into(), FakeFile::link("shared/env"));
+            state.put("/work/shared/env", "GONE=1\n");
+        }),
+    ]
+}
+
+/// A repository with two commits, a branch, a tag and a remote that has neither.
+fn repository(state: &mut State) -> &mut Repo {
+    let mut repo = Repo::default();
+    let old = repo.add_commit(&[], &[("a", "1\n")]);
+    let head = repo.add_commit(&[&old], &[("a", "2\n")]);
+    repo.head.clone_from(&head);
+    repo.branch = Some("main".into());
+    repo.branches.insert("main".into(), head.clone());
+    repo.tags.insert("v1".into(), FakeRef::annotated("0b1ec7", &head, "one"));
+    repo.remotes.insert("origin".into(), Remote { url: "https://forge.test/x".into(), ..Remote::default() });
+    state.repos.insert("/work".into(), repo);
+    state.check_out("/work");
+    state.repos.get_mut(std::path::Path::new("/work")).expect("it was put there")
+}
+
+fn there(repo: &mut Repo, name: &str, found: FakeRef) {
+    repo.remotes.get_mut("origin").expect("it was put there").refs.insert(name.to_owned(), found);
+}
+
+fn git_checkout() -> Vec<Case> {
+    let tracked = |state: &mut State| {
+        let repo = repository(state);
+        let old = repo.add_commit(&[], &[("a", "1\n"), (".env", "K=example\n"), ("data", "x\n")]);
+        repo.tags.insert("old".into(), FakeRef::commit(&old));
+    };
+    vec![
+        case("git-checkout", "a tag", json!({ "ref": "old" }), tracked),
+        case("git-checkout", "a branch", json!({ "ref": "side" }), |state| {
+            let repo = repository(state);
+            repo.branches.insert("side".into(), repo.head.clone());
+        }),
+        case("git-checkout", "to a commit that tracks what is kept", json!({ "ref": "old", "keep": [".env", "none"] }), |state| {
+            tracked(state);
+            state.files.insert("/work/.env".into(), FakeFile::new("K=mine\n").mode(0o600));
+        }),
+        case("git-checkout", "from a commit that tracks what is kept", json!({ "ref": "main", "keep": [".env"] }), |state| {
+            tracked(state);
+            let repo = state.repos.get_mut(std::path::Path::new("/work")).expect("it was put there");
+            repo.head = repo.tags["old"].commit.clone();
+            repo.branch = None;
+            state.check_out("/work");
+            state.files.insert("/work/.env".into(), FakeFile::new("K=mine\n").mode(0o600));
+            state.files.insert("/work/data".into(), FakeFile::new("x\n").mode(0o600));
+        }),
+    ]
+}
+
+fn git_fetch() -> Vec<Case> {
+    vec![
+        case("git-fetch", "all", json!({}), |state| {
+            repository(state);
+        }),
+        case("git-fetch", "a tag", json!({ "verify": "v2" }), |state| {
+            let repo = repository(state);
+            let head = repo.head.clone();
+            there(repo, "refs/tags/v2", FakeRef::annotated("0b1ec8", &head, "two"));
+        }),
+    ]
+}
+
+fn git_push() -> Vec<Case> {
+    vec![
+        case("git-push", "one way", json!({ "remote": "origin", "refs": ["v1"] }), |state| {
+            repository(state);
+        }),
+        case("git-push", "new refs", json!({ "remote": "origin", "refs": ["v1", "refs/heads/main"], "undo": "delete" }), |state| {
+            repository(state);
+        }),
+        case("git-push", "forced", json!({ "remote": "origin", "refs": ["v1"], "undo": "delete", "force": true }), |state| {
+            let repo = repository(state);
+            let old = repo.head.clone();
+            there(repo, "refs/tags/v1", FakeRef::commit(&old));
+        }),
+    ]
+}
+
+fn git_tag() -> Vec<Case> {
+    vec![
+        case("git-tag", "here", json!({ "tag": "v2" }), |state| {
+            repository(state);
+        }),
+        case("git-tag", "here and there", json!({ "tag": "v2", "message": "two", "remote": "origin" }), |state| {
+            repository(state);
+        }),
+        case("git-tag", "pushed only", json!({ "tag": "v1", "remote": "origin" }), |state| {
+            repository(state);
+        }),
+        case("git-tag", "fetched", json!({ "tag": "v2", "remote": "origin" }), |state| {
+            let repo = repository(state);
+            let head = repo.head.clone();
+            there(repo, "refs/tags/v2", FakeRef::annotated("0b1ec8", &head, "two"));
+        }),
+    ]
+}
+
+fn shell() -> Vec<Case> {
+    let programs = |state: &mut State| {
+        let make = FakeProgram::new(["make"]).output("made\n").writes("made", "x").writes("${FORMULA_OUTPUT}", "size=1\n");
+        state.programs = vec![
+            make,
+            FakeProgram::new(["clean"]).removes("made"),
+            FakeProgram::new(["is-made"]).when("made").writes("${FORMULA_OUTPUT}", "{\"size\": \"1\"}"),
+            FakeProgram::new(["is-made"]).exit(1),
+            FakeProgram::new(["sh", "-eu", "-c", "make && true", "sh"]).writes("made", "x"),
+            FakeProgram::new(["look"]).output("seen"),
+        ];
+    };
+    vec![
+        case("shell", "one way", json!({ "command": ["make"] }), programs),
+        case("shell", "read only", json!({ "command": ["look"], "read_only": true }), programs),
+        case("shell", "idempotent", json!({ "script": "make && true", "idempotent": true }), programs),
+        case(
+            "shell",
+            "reversible",
+            json!({ "command": ["make"], "probe": ["is-made"], "undo": ["clean"], "outputs": ["size"], "idempotent": true }),
+            programs,
+        ),
+    ]
+}

@@ -1,0 +1,8 @@
+//! What the laws are made of: the cases, the rules, and kinds that break them.
+
+pub mod cases;
+mod docker;
+pub mod harness;
+mod liars;
+mod local;
+mod rules;

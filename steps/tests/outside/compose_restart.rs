@@ -1,0 +1,95 @@
+//! What `compose-restart` restarts, leaves alone, waits for and sweeps away.
+
+use formula_steps::contract::{Class, Probe};
+use formula_steps::world::fake::Fault;
+use formula_steps::world::fake::{FakeImage, FakeRun, State};
+use formula_steps::world::{Clock as _, PortErrorKind};
+use serde_json::{Value, json};
+
+use super::{Bench, changes};
+
+const ONE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
+const TWO: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000002";
+
+fn box_with(run: FakeRun) -> impl FnOnce(&mut State) {
+    |state| {
+        state.put("/work/docker-compose.yml", "name: shop\nservices:\n  web:\n    image: shop:${TAG}\n  db:\n    image: shop:db\n");
+        state.put("/work/.env", "TAG=v1\n");
+        state.docker.images.insert(ONE.into(), FakeImage::tagged(&["shop:v1", "shop:db"]));
+        state.docker.images.insert(TWO.into(), FakeImage::tagged(&["shop:v2"]));
+        state.docker.runs.insert("shop:v2".into(), run);
+    }
+}
+
+fn params(tag: &str) -> Value {
+    json!({ "services": ["web"], "variables": [format!("TAG={tag}")], "timeout": "20s" })
+}
+
+fn images(bench: &Bench) -> Vec<(String, String)> {
+    bench.fake.state().docker.containers.into_values().map(|container| (container.name, container.image_id)).collect()
+}
+
+#[tokio::test]
+async fn only_the_services_named_are_restarted_and_only_if_they_must() {
+    let bench = Bench::new("compose-restart", box_with(FakeRun::default()));
+    bench.run(&params("v1")).await.unwrap();
+    assert_eq!(images(&bench), [("shop-web-1".to_owned(), ONE.to_owned())]);
+    let container = bench.fake.state().docker.containers.into_keys().next().unwrap();
+    assert!(matches!(bench.probe(&params("v1")).await.unwrap(), Probe::Present { .. }));
+    bench.run(&params("v1")).await.unwrap();
+    assert!(bench.fake.state().docker.containers.contains_key(&container), "the same container as before");
+    assert!(changes(&bench.probe(&params("v2")).await.unwrap())[0].contains(TWO));
+    let (before, output) = bench.run_keeping(&params("v2")).await.unwrap();
+    assert_eq!(output["services"]["web"]["image_id"], TWO);
+    bench.undo(&params("v2"), before.as_ref(), Some(&output)).await.unwrap();
+    assert_eq!(images(&bench), [("shop-web-1".to_owned(), ONE.to_owned())]);
+    let tags = |id: &str| bench.fake.state().docker.images[id].tags.clone();
+    assert_eq!((tags(ONE), tags(TWO)), (vec!["shop:v1".into(), "shop:db".into()], vec!["shop:v2".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_does_not_get_well_is_told_with_its_reason() {
+    let crash = FakeRun { state: "exited".into(), exit_code: Some(3), log: "no database\n".into(), ..FakeRun::default() };
+    let bench = Bench::new("compose-restart", box_with(crash));
+    let error = bench.run(&params("v2")).await.unwrap_err();
+    assert_eq!((error.class, error.message.as_str()), (Class::Permanent, "not up: `web` exited with code 3; it last wrote: no database"));
+    let sick = FakeRun { health: Some("starting".into()), ..FakeRun::default() };
+    let bench = Bench::new("compose-restart", box_with(sick));
+    let error = bench.run(&params("v2")).await.unwrap_err();
+    assert_eq!(error.message, "not well within 20s: `web` is starting");
+    assert_eq!(bench.fake.monotonic().as_secs(), 20);
+}
+
+#[tokio::test]
+async fn a_wrong_image_or_service_is_told() {
+    let bench = Bench::new("compose-restart", box_with(FakeRun::default()));
+    let mut other = params("v1");
+    other["image_id"] = TWO.into();
+    assert!(bench.run(&other).await.unwrap_err().message.contains(&format!("runs image {ONE} instead of {TWO}")));
+    let error = bench.run(&json!({ "services": ["wep"] })).await.unwrap_err();
+    assert!(error.message.contains("no service `wep`") && error.hint.unwrap().contains("`db`"));
+    assert!(bench.check(&json!({ "services": [] }))[0].contains("empty"));
+    assert!(bench.check(&json!({ "services": ["web"], "variables": ["TAG"] }))[0].contains("NAME=value"));
+}
+
+#[tokio::test]
+async fn what_an_interrupted_up_left_is_swept_away() {
+    let bench = Bench::new("compose-restart", box_with(FakeRun::default()));
+    bench.run(&params("v1")).await.unwrap();
+    bench.fake.edit(|state| {
+        let mut left = state.docker.containers.values().next().unwrap().clone();
+        left.id = "left".into();
+        left.name = "0123456789ab_shop-web-1".into();
+        left.state = "created".into();
+        state.docker.containers.insert("left".into(), left);
+    });
+    let once = || vec![Fault::fails("compose.up", 0, PortErrorKind::Failed, "the container exited (137)")];
+    bench.fake.forget_calls();
+    bench.fake.set_faults(once());
+    bench.run(&params("v2")).await.expect("what was being stopped is gone by the second time");
+    assert_eq!(images(&bench), [("shop-web-1".to_owned(), TWO.to_owned())]);
+    bench.fake.forget_calls();
+    bench.fake.set_faults(once());
+    let error = bench.run(&params("v1")).await.unwrap_err();
+    assert!(error.message.contains("137"), "a failure that no leftover explains is not repeated: {error}");
+}

@@ -1,0 +1,150 @@
+//! The port to the container engine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Credentials, ImageRef, Output, PortResult};
+
+/// The engine that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Engine {
+    /// Its version.
+    pub version: String,
+    /// The API version it speaks.
+    pub api: String,
+    /// Its own id.
+    pub id: String,
+}
+
+/// An image of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// `sha256:…` of its configuration.
+    pub id: String,
+    /// `repository:tag` names.
+    pub tags: Vec<String>,
+    /// `repository@sha256:…` names.
+    pub digests: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Bytes.
+    pub size: u64,
+    /// Volumes that the image declares.
+    pub volumes: Vec<String>,
+}
+
+/// Which builder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Builder {
+    /// The engine's own builder, through its API.
+    #[default]
+    Classic,
+    /// BuildKit, through the buildx plugin of the docker program.
+    Buildkit,
+}
+
+/// An image to be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// Folder of the context; absolute.
+    pub context: PathBuf,
+    /// Dockerfile, relative to the context.
+    pub dockerfile: String,
+    /// Tags for the result.
+    pub tags: Vec<ImageRef>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Stage to stop at.
+    pub target: Option<String>,
+    /// Ignore the cache.
+    pub no_cache: bool,
+    /// `os/arch` names; empty for the engine's own.
+    pub platforms: Vec<String>,
+    /// Which builder.
+    pub builder: Builder,
+}
+
+/// What a build gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Id of the image.
+    pub image_id: String,
+}
+
+/// What a push or pull gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The manifest's digest as the engine reports it.
+    pub digest: Option<String>,
+}
+
+/// Health as the engine judges it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerHealth {
+    /// `starting`, `healthy` or `unhealthy`.
+    pub status: String,
+    /// The last outputs of the check, newest last.
+    pub log: Vec<String>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Full id.
+    pub id: String,
+    /// Name without the slash.
+    pub name: String,
+    /// Id of its image.
+    pub image_id: String,
+    /// Reference it was made from.
+    pub image: String,
+    /// `created`, `running`, `restarting`, `exited`, …
+    pub state: String,
+    /// Exit code, once it ended.
+    pub exit_code: Option<i64>,
+    /// Health, where the image has a check.
+    pub health: Option<ContainerHealth>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Networks, by name, with the address in each.
+    pub networks: BTreeMap<String, String>,
+    /// Times it was restarted by the engine.
+    pub restarts: u64,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+}
+
+/// The container engine, API 1.41 (20.10) and later. Names are validated before they become part of an address.
+#[async_trait]
+pub trait Docker: Send + Sync {
+    /// Who answers.
+    async fn engine(&self) -> PortResult<Engine>;
+    /// An image by reference or id, None if there is none.
+    async fn image(&self, reference: &str) -> PortResult<Option<Image>>;
+    /// The content digest of a build: context (as `.dockerignore` leaves it), Dockerfile, arguments, target, platforms.
+    async fn build_digest(&self, build: &Build) -> PortResult<String>;
+    /// Builds. Reads the stream to its end: an answer of 200 may still carry a failure.
+    async fn build(&self, build: &Build, output: &dyn Output) -> PortResult<Built>;
+    /// Gives an image another name.
+    async fn tag(&self, image: &str, name: &ImageRef) -> PortResult<()>;
+    /// Takes a name away, and with the last name the image itself; fine if it is not there. Never forced.
+    async fn untag(&self, name: &ImageRef) -> PortResult<()>;
+    /// Pushes one name.
+    async fn push(&self, image: &ImageRef, who: &Credentials, output: &dyn Output) -> PortResult<Transfer>;
+    /// Pulls one reference.
+    async fn pull(&self, image: &ImageRef, who: &Credentials, output: &dyn Output) -> PortResult<Transfer>;
+    /// Containers that bear all these labels (an empty value matches any), stopped ones included, by name.
+    async fn containers(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Container>>;
+    /// One container by name or id.
+    async fn container(&self, name: &str) -> PortResult<Option<Container>>;
+    /// The last `lines` lines of a container's output.
+    async fn logs(&self, container: &str, lines: usize) -> PortResult<String>;
+    /// Removes a container; fine if there is none.
+    async fn remove_container(&self, container: &str, force: bool) -> PortResult<()>;
+}

@@ -1,0 +1,108 @@
+//! Objects: reading them by name, listing a commit's files, writing them out.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::RealGit;
+use super::names::{check_revision, tree_path};
+use crate::world::{PortError, PortErrorKind, PortResult};
+
+/// An object as `git cat-file --batch` prints it.
+pub(super) struct Object {
+    pub id: String,
+    pub kind: String,
+    pub bytes: Vec<u8>,
+}
+
+/// The objects of these names, in one call; None for each that is not there. No name may hold a line break.
+pub(super) async fn objects(git: &RealGit, dir: &Path, names: &[&str]) -> PortResult<Vec<Option<Object>>> {
+    let mut lines = names.join("\n");
+    lines.push('\n');
+    let what = format!("read from the repository in `{}`", dir.display());
+    let answer = git.read(dir).args(["cat-file", "--batch"]).stdin(lines).run().await?.ok(&what)?;
+    let mut rest = answer.out.as_slice();
+    let cut = || PortError::failed(format!("cannot {what}: its answer is cut off"));
+    names.iter().map(|_| next(&mut rest).map_err(|Cut| cut())).collect()
+}
+
+/// A batch ends before its time.
+struct Cut;
+
+/// Takes the next object from a batch, or the news that there is none.
+fn next(rest: &mut &[u8]) -> Result<Option<Object>, Cut> {
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Cut)?;
+    let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+    *rest = &rest[end + 1..];
+    let mut fields = line.split(' ');
+    let found = match (fields.next(), fields.next(), fields.next(), fields.next()) {
+        (Some(id), Some(kind), Some(size), None) if super::names::check_id(id).is_ok() => {
+            size.parse::<usize>().ok().map(|size| (id, kind, size))
+        }
+        _ => None,
+    };
+    let Some((id, kind, size)) = found else { return Ok(None) };
+    let bytes = rest.get(..size).ok_or(Cut)?.to_vec();
+    *rest = rest.get(size + 1..).ok_or(Cut)?;
+    Ok(Some(Object { id: id.to_owned(), kind: kind.to_owned(), bytes }))
+}
+
+/// The files of a commit. What git keeps for a submodule is no file.
+pub(super) async fn tree(git: &RealGit, dir: &Path, commit: &str) -> PortResult<Vec<String>> {
+    let commit = git.commit(dir, commit).await?;
+    let call = git.read(dir).args(["ls-tree", "-r", "-z", "--full-tree", &commit]);
+    let answer = call.run().await?.ok(&format!("list the files of {commit}"))?;
+    let mut files = Vec::new();
+    for entry in answer.out.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
+        let tab = entry.iter().position(|byte| *byte == b'\t').unwrap_or_default();
+        let (facts, path) = (&entry[..tab], &entry[(tab + 1).min(entry.len())..]);
+        if facts.windows(6).any(|kind| kind == b"commit") {
+            continue;
+        }
+        let path = String::from_utf8(path.to_vec()).map_err(|error| {
+            let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            PortError::failed(format!("the path `{shown}` in {commit} is not UTF-8")).hint("rename the file in the repository")
+        })?;
+        files.push(path);
+    }
+    Ok(files)
+}
+
+/// A file of a commit.
+pub(super) async fn show(git: &RealGit, dir: &Path, commit: &str, path: &str) -> PortResult<Option<Vec<u8>>> {
+    check_revision(commit)?;
+    let commit = git.commit(dir, commit).await?;
+    let path = tree_path(path)?;
+    let name = format!("{commit}:{path}");
+    match objects(git, dir, &[&name]).await?.pop().flatten() {
+        None => Ok(None),
+        Some(object) if object.kind == "blob" => Ok(Some(object.bytes)),
+        Some(_) => Err(PortError::invalid(format!("`{path}` is a folder in {commit}, not a file"))),
+    }
+}
+
+/// Writes the files of a commit into an empty folder, as a fresh clone would hold them: through an index of its own, so that
+/// neither the repository's index nor its working tree is touched.
+pub(super) async fn export(git: &RealGit, dir: &Path, commit: &str, into: &Path) -> PortResult<()> {
+    let commit = git.commit(dir, commit).await?;
+    let into = empty_folder(into)?;
+    let scratch = tempfile::tempdir().map_err(|error| PortError::failed(format!("cannot make a temporary folder: {error}")))?;
+    let own = ["-c", "core.splitIndex=false", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+    let mut place = std::ffi::OsString::from("--work-tree=");
+    place.push(&into);
+    let call = git.write(dir).index(scratch.path().join("index")).args(own).args([place]);
+    let call = call.args(["read-tree", "-m", "-u", "--no-sparse-checkout", "--no-recurse-submodules", &commit]);
+    call.run().await?.ok(&format!("write the files of {commit} into `{}`", into.display()))?;
+    Ok(())
+}
+
+/// The absolute path of a folder that is there, or made, and empty.
+fn empty_folder(path: &Path) -> PortResult<std::path::PathBuf> {
+    let shown = path.display();
+    let failed = |error: io::Error| PortError::failed(format!("cannot write into `{shown}`: {error}"));
+    fs::create_dir_all(path).map_err(failed)?;
+    if fs::read_dir(path).map_err(failed)?.next().is_some() {
+        return Err(PortError::new(PortErrorKind::Conflict, format!("`{shown}` is not empty")).hint("name a folder that is not there yet"));
+    }
+    fs::canonicalize(path).map_err(failed)
+}

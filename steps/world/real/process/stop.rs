@@ -1,0 +1,100 @@
+//! Bringing a group to its end: asked first, killed after the grace or on the second word.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::Group;
+use crate::world::{CancelLevel, PortError, PortErrorKind, PortResult};
+
+/// How long a group may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a killed group may take to vanish: a process that waits for a dead disk cannot die.
+const VANISH: Duration = Duration::from_secs(5);
+
+/// A group and how far it was brought towards its end.
+pub(super) struct Stop {
+    group: Group,
+    level: CancelLevel,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Nobody asked it to end.
+    Running,
+    /// Asked; killed at that time.
+    Asked { kill_at: Instant },
+    /// Killed at that time.
+    Killed { at: Instant },
+}
+
+impl Stop {
+    pub(super) fn new(group: Group) -> Self {
+        Self { group, level: CancelLevel::None, phase: Phase::Running }
+    }
+
+    /// The level that was acted on.
+    pub(super) fn level(&self) -> CancelLevel {
+        self.level
+    }
+
+    /// Whether the group was asked to end, or killed.
+    pub(super) fn asked(&self) -> bool {
+        !matches!(self.phase, Phase::Running)
+    }
+
+    /// Whether the group has members. Meaningful once the leader was waited for.
+    pub(super) fn has_members(&mut self) -> bool {
+        self.group.has_members()
+    }
+
+    /// Whether any member still runs; costs a look at all processes of the machine.
+    pub(super) fn runs(&mut self) -> bool {
+        self.group.runs()
+    }
+
+    /// Acts on a level of the cancel: the first graceful one asks, all else kills.
+    pub(super) fn raise(&mut self, level: CancelLevel) {
+        let first = self.level == CancelLevel::None;
+        self.level = level;
+        match level {
+            CancelLevel::Graceful(signal) if first => self.ask(signal, Instant::now() + GRACE),
+            _ => self.kill(),
+        }
+    }
+
+    /// Asks the group to end, by a signal, until `kill_at`; an earlier time that was set before stands.
+    pub(super) fn ask(&mut self, signal: i32, kill_at: Instant) {
+        if !matches!(self.phase, Phase::Killed { .. }) {
+            self.group.signal(signal);
+            let kill_at = if let Phase::Asked { kill_at: before } = self.phase { before.min(kill_at) } else { kill_at };
+            self.phase = Phase::Asked { kill_at };
+        }
+    }
+
+    /// Completes when the group had its time. Never before it was asked.
+    pub(super) async fn overdue(&self) {
+        match self.phase {
+            Phase::Running => std::future::pending().await,
+            Phase::Asked { kill_at } => sleep_until(kill_at).await,
+            Phase::Killed { at } => sleep_until(at + VANISH).await,
+        }
+    }
+
+    /// What follows when the group had its time: the kill, or the admission that it does not die.
+    pub(super) fn expire(&mut self) -> PortResult<()> {
+        if matches!(self.phase, Phase::Killed { .. }) {
+            let number = self.group.number();
+            return Err(PortError::new(PortErrorKind::Cancelled, format!("process group {number} lives on though it was killed")).hint(
+                format!("look at it with `ps -o pid,stat,user,wchan,args -g {number}`; it is another user's or waits for a device"),
+            ));
+        }
+        self.kill();
+        Ok(())
+    }
+
+    fn kill(&mut self) {
+        self.group.kill();
+        self.phase = Phase::Killed { at: Instant::now() };
+    }
+}

@@ -1,0 +1,13 @@
+//! One test binary; a file that is not listed here does not run, which `architecture.rs` refuses.
+
+mod architecture;
+mod bad_input;
+mod check;
+mod info;
+mod release;
+mod release_faults;
+mod release_kill;
+mod run;
+mod schema;
+mod support;
+mod support_works;

@@ -1,0 +1,90 @@
+//! A secret reaches the step that names it and nothing else.
+
+use std::fs;
+use std::path::Path;
+
+use super::{run, write_formula};
+use crate::support::Sandbox;
+
+const VALUE: &str = "s3cr3t>value?of-some/length";
+
+/// Every way in which the steps below say the value: as it is, and in base64 behind nothing, one byte and two bytes.
+const SAYS: &str = r#"
+[secrets.TOKEN]
+from = ["env:MY_TOKEN"]
+
+[[steps]]
+id = "blind"
+uses = "shell"
+with = { script = '[ -z "${TOKEN:-}${MY_TOKEN:-}" ]; ! env | grep -q s3cr3t', read_only = true }
+
+[[steps]]
+id = "says"
+uses = "shell"
+secrets = ["TOKEN"]
+with = { idempotent = true, script = '''
+printf '%s\n' "raw $TOKEN raw" "in the middle of$TOKEN"
+for before in "" a ab; do printf '%s%s' "$before" "$TOKEN" | base64 -w0; echo; printf '%s%s' "$before" "$TOKEN" | base64 -w0 | tr +/ -_; echo; done
+printf '%s' "$TOKEN" | od -An -tx1 | tr -d ' \n'; echo
+printf '%s' "${TOKEN%value*}"; sleep 0.2; printf '%s\n' "value${TOKEN#*value}"
+echo "it failed with $TOKEN" >&2
+exit 3''' }
+"#;
+
+fn bytes_below(folder: &Path) -> Vec<u8> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    entries
+        .flat_map(|entry| if entry.path().is_dir() { bytes_below(&entry.path()) } else { fs::read(entry.path()).expect("a file") })
+        .collect()
+}
+
+#[test]
+fn a_secret_is_masked_wherever_it_comes_out() {
+    let sandbox = Sandbox::new();
+    write_formula(&sandbox, "says", SAYS);
+    use base64::Engine as _;
+    let standard = base64::engine::general_purpose::STANDARD;
+    // The middles of the encodings, which no alignment of the rest can change.
+    let mut forms = vec!["s3cr3t>val".to_owned(), "some/length".to_owned(), "7333637233743e".to_owned()];
+    for before in ["", "a", "ab"] {
+        let text = standard.encode(format!("{before}{VALUE}"));
+        let middle = &text[4..text.len() - 4];
+        forms.extend([middle.to_owned(), middle.replace('+', "-").replace('/', "_")]);
+    }
+    for flags in [&["-v"][..], &["--json"], &["--color", "always", "-v"]] {
+        let ran = run(&sandbox, "says").args(flags.iter().copied()).env("MY_TOKEN", VALUE).run();
+        ran.exits(20);
+        assert!(ran.stderr.contains("***") || ran.stdout.contains("***"), "it was said, and masked: {ran:?}");
+        for form in &forms {
+            ran.never_says(form);
+        }
+    }
+    let kept = bytes_below(&sandbox.work().join(".formula"));
+    let kept = String::from_utf8_lossy(&kept);
+    assert!(kept.contains("raw *** raw") && kept.contains("it failed with ***"), "the log tells what was said");
+    for form in &forms {
+        assert!(!kept.contains(form.as_str()), "`{form}` is kept below .formula");
+    }
+}
+
+#[test]
+fn an_output_that_holds_a_secret_is_refused() {
+    let sandbox = Sandbox::new();
+    let body = r#"
+[secrets.TOKEN]
+from = ["file:token"]
+
+[[steps]]
+id = "gives"
+uses = "shell"
+secrets = ["TOKEN"]
+with = { script = 'echo "key=Bearer $TOKEN" >>"$FORMULA_OUTPUT"', read_only = true, outputs = ["key"] }
+"#;
+    write_formula(&sandbox, "gives", body);
+    sandbox.write("token", format!("{VALUE}\n"));
+    let ran = run(&sandbox, "gives").args(["--json"]).run();
+    ran.exits(11).never_says(VALUE);
+    assert_eq!(ran.verdict()["message"], "output `key` holds the secret `TOKEN`");
+    ran.stderr_has("secret file `token` can be read by others");
+    assert!(!String::from_utf8_lossy(&bytes_below(&sandbox.work().join(".formula"))).contains(VALUE));
+}

@@ -1,0 +1,189 @@
+//! Runs that are stopped, killed, cancelled, or met by another one.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::{pipe, run, write_formula};
+use crate::support::{Running, Sandbox, formula};
+
+/// Less than the grace of ten seconds that a step has to end.
+const SOON: Duration = Duration::from_secs(8);
+
+/// Its second step says `ready` and does what `script` says, the first time. Run again it just succeeds.
+fn write_waiting(sandbox: &Sandbox, script: &str) {
+    let body = format!(
+        r#"
+[[steps]]
+id = "first"
+uses = "write-file"
+with = {{ path = "first", content = "" }}
+
+[[steps]]
+id = "waits"
+uses = "shell"
+with = {{ idempotent = true, script = '''
+[ ! -e again ] || exit 0
+touch again
+{script}''' }}
+
+[[steps]]
+id = "last"
+uses = "write-file"
+with = {{ path = "last", content = "" }}
+"#
+    );
+    write_formula(sandbox, "waiting", &body);
+}
+
+/// Starts the run and waits until its second step is at work.
+#[track_caller]
+fn start(sandbox: &Sandbox) -> Running {
+    let mut running = run(sandbox, "waiting").args(["-v"]).start();
+    assert!(running.wait_for_line(|line| line.ends_with("waits | ready")), "{:?}", running.finish());
+    running
+}
+
+/// It stopped half-way, left nothing behind, and can be carried on.
+#[track_caller]
+fn assert_resumable(sandbox: &Sandbox) {
+    assert_eq!(sandbox.survivors(), [0; 0]);
+    assert!(sandbox.work().join("first").exists() && !sandbox.work().join("last").exists());
+    run(sandbox, "waiting").run().exits(0).stderr_has("carrying on with run");
+    assert!(sandbox.work().join("last").exists());
+}
+
+#[test]
+fn signals_end_the_whole_tree_soon_and_the_run_can_be_carried_on() {
+    // With a grandchild: in front, and in the background (where a shell makes it deaf to SIGINT).
+    for (signal, code, script) in
+        [(Signal::INT, 130, "sh -c 'echo ready; sleep 600; :'; :"), (Signal::TERM, 143, "sh -c 'sleep 600; :' & echo ready; wait")]
+    {
+        let sandbox = Sandbox::new();
+        write_waiting(&sandbox, script);
+        let running = start(&sandbox);
+        assert!(sandbox.survivors().len() >= 3, "driver, child and grandchild");
+        let sent = Instant::now();
+        running.signal(signal);
+        running.finish().exits(code).stderr_has("next: formula resume [RUN]");
+        assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+        assert_resumable(&sandbox);
+    }
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let sandbox = Sandbox::new();
+    write_waiting(&sandbox, "trap '' INT TERM; echo ready; sleep 600");
+    let mut running = start(&sandbox);
+    let sent = Instant::now();
+    running.signal(Signal::INT);
+    assert!(running.wait_for_line(|line| line.contains("stopping by")));
+    running.signal(Signal::INT);
+    running.finish().exits(130);
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert_resumable(&sandbox);
+}
+
+#[test]
+fn a_step_that_ignores_the_signal_is_killed_after_its_grace() {
+    let sandbox = Sandbox::new();
+    write_waiting(&sandbox, "trap '' INT TERM; echo ready; sleep 600");
+    let running = start(&sandbox);
+    let sent = Instant::now();
+    running.signal(Signal::TERM);
+    running.finish().exits(143);
+    assert!(sent.elapsed() > SOON, "it had its ten seconds: {:?}", sent.elapsed());
+    assert_resumable(&sandbox);
+}
+
+#[test]
+fn a_killed_driver_leaves_a_child_that_must_end_first() {
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "gate");
+    write_waiting(&sandbox, "echo ready; cat gate");
+    let mut running = start(&sandbox);
+    let driver = running.pid();
+    running.kill();
+    running.finish().was_killed();
+    let orphans = sandbox.survivors();
+    assert!(!orphans.is_empty() && !orphans.contains(&driver));
+
+    let refused = run(&sandbox, "waiting").run();
+    refused.exits(12).stderr_has("still at work").stderr_has("cat gate");
+    for orphan in &orphans {
+        refused.stderr_has(&format!("pid {orphan}: "));
+    }
+    run(&sandbox, "hello").run().exits(12).stderr_has("still at work");
+    formula(&sandbox).args(["rollback", "--yes"]).run().exits(12);
+
+    fs::write(sandbox.work().join("gate"), "").expect("somebody reads it");
+    assert!(run(&sandbox, "waiting").run().exits(0).stderr.contains("carrying on with run"));
+    assert!(sandbox.work().join("last").exists());
+    assert_eq!(sandbox.survivors(), [0; 0]);
+}
+
+#[test]
+fn the_second_of_two_runs_is_told_who_holds_the_first() {
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "gate");
+    write_waiting(&sandbox, "echo ready; cat gate");
+    let first = start(&sandbox);
+    let holder = format!("pid {} of ada", first.pid());
+    for name in ["waiting", "hello"] {
+        let second = run(&sandbox, name).run();
+        second.exits(12).stderr_has("another run holds the lock `workdir`").stderr_has(&holder).stderr_has("--wait-lock");
+    }
+    run(&sandbox, "hello").args(["--wait-lock", "300ms"]).run().exits(12);
+    let third = run(&sandbox, "hello").args(["--wait-lock", "2m"]).start();
+    fs::write(sandbox.work().join("gate"), "").expect("somebody reads it");
+    first.finish().exits(0);
+    third.finish().exits(0);
+}
+
+#[test]
+fn a_cancelled_run_ends_after_what_is_in_flight_and_asked_twice_at_once() {
+    let cancel = |sandbox: &Sandbox, more: &[&str]| formula(sandbox).args([&["cancel"], more].concat()).run();
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "gate");
+    write_waiting(&sandbox, "echo ready; cat gate");
+    let mut running = start(&sandbox);
+    cancel(&sandbox, &[]).exits(0).stderr_has("asked the driver of run [RUN] to stop");
+    assert!(running.wait_for_line(|line| line.contains("stopping by ada")));
+    fs::write(sandbox.work().join("gate"), "").expect("it still reads");
+    running.finish().exits(21).stderr_has("✓ waits").stderr_has("next: formula resume [RUN]");
+    assert!(!sandbox.work().join("last").exists());
+    formula(&sandbox).args(["resume"]).run().exits(0);
+    assert!(sandbox.work().join("last").exists());
+
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "gate");
+    write_waiting(&sandbox, "echo ready; cat gate");
+    let running = start(&sandbox);
+    cancel(&sandbox, &[]).exits(0);
+    cancel(&sandbox, &[]).exits(0);
+    running.finish().exits(21);
+    assert_eq!(sandbox.survivors(), [0; 0]);
+
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "gate");
+    write_waiting(&sandbox, "echo ready; cat gate");
+    let mut running = start(&sandbox);
+    cancel(&sandbox, &["--rollback", "--now"]).exits(0);
+    // Whether the shell step took effect cannot be known, and it cannot be taken back.
+    assert!(running.wait_for_line(|line| line.contains("rolling back")));
+    running.finish().exits(23);
+}
+
+#[test]
+fn a_run_has_a_limit_of_its_own() {
+    let sandbox = Sandbox::new();
+    write_waiting(&sandbox, "echo ready; sleep 600");
+    let ran = run(&sandbox, "waiting").args(["--timeout", "1s", "--json"]).run();
+    ran.exits(21);
+    assert_eq!((&ran.verdict()["outcome"], &ran.events("cancel_requested")[0]["by"]), (&json!("stopped"), &json!("timeout")));
+    assert_eq!(sandbox.survivors(), [0; 0]);
+    formula(&sandbox).args(["resume"]).run().exits(0);
+}

@@ -1,0 +1,208 @@
+//! The printed schemas against what is really written: formula files, events, verdicts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ::formula::diagnostic::SourceFile;
+use ::formula::model::{Envelope, Event, JOURNAL_VERSION, Outcome, Payload, ProbeReason, RunId, SettleAnswer, Timestamp, Verdict};
+use ::formula::report::verdict_json;
+use ::formula::syntax::{self, Builtin, Options};
+use formula_steps::contract::{Change, Class, Probe};
+use serde_json::{Value, json};
+
+use crate::support::{Sandbox, formula, violations};
+
+fn schema(args: &[&str]) -> Value {
+    let sandbox = Sandbox::new();
+    let ran = formula(&sandbox).args(args.iter().copied()).run();
+    ran.exits(0).stderr_is("");
+    serde_json::from_str(&ran.stdout).expect("a schema is JSON")
+}
+
+fn toml_files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<PathBuf> = folder.read_dir().expect("the folder is there").map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+#[test]
+fn formulas_that_load_fit_the_schema() {
+    let schema = schema(&["schema"]);
+    let mut checked = 0;
+    for path in toml_files("formulas").into_iter().chain(toml_files("tests/spec/valid")) {
+        let text = fs::read_to_string(&path).expect("a fixture reads");
+        let options = Options { any_name: true, ..Options::default() };
+        if syntax::parse(&SourceFile::new(&path, text.as_str()), &Builtin::default(), options).formula.is_none() {
+            continue;
+        }
+        // What `--lenient` takes is no TOML.
+        let Ok(table) = toml::from_str::<toml::Table>(&text) else { continue };
+        let value = serde_json::to_value(table).expect("TOML is JSON, but for dates");
+        assert_eq!(violations(&schema, &value), Vec::<String>::new(), "{}", path.display());
+        checked += 1;
+    }
+    assert!(checked >= 2, "{checked}");
+}
+
+#[test]
+fn every_example_fits_the_schema() {
+    let schema = schema(&["schema"]);
+    let kinds = schema["$defs"]["step"]["properties"]["uses"]["enum"].as_array().expect("kinds are listed").clone();
+    let sandbox = Sandbox::new();
+    for kind in &kinds {
+        let kind = kind.as_str().expect("a name");
+        let told = formula(&sandbox).args(["steps", kind, "--json"]).run().json();
+        let example = told[0]["example"].as_str().expect("an example");
+        let mut value: Value = serde_json::to_value(toml::from_str::<toml::Table>(example).expect("TOML")).expect("JSON");
+        value["name"] = "example".into();
+        assert_eq!(violations(&schema, &value), Vec::<String>::new(), "{kind}");
+        // The kind's params are really looked at.
+        value["steps"][0]["with"]["no-such-param"] = 1.into();
+        assert_ne!(violations(&schema, &value), Vec::<String>::new(), "{kind}");
+    }
+    assert!(kinds.len() > 3);
+}
+
+#[test]
+fn what_the_reader_refuses_by_shape_the_schema_refuses_too() {
+    let schema = schema(&["schema"]);
+    let with = |step: Value| json!({ "name": "x", "steps": [step] });
+    let good = json!({ "id": "a", "uses": "write-file", "with": { "path": "p", "content": "c" } });
+    assert_eq!(violations(&schema, &with(good.clone())), Vec::<String>::new());
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut step = good.clone();
+        change(&mut step);
+        with(step)
+    };
+    let bad = [
+        json!({ "steps": [good] }),
+        json!({ "name": "x" }),
+        json!({ "name": "x", "steps": [good], "stepz": [] }),
+        changed(&|step| step["uses"] = "no-such-kind".into()),
+        changed(&|step| step["need"] = json!([])),
+        changed(&|step| step["needs"] = "a".into()),
+        changed(&|step| step["timeout"] = 30.into()),
+        changed(&|step| step["with"] = json!({ "path": "p" })),
+        changed(&|step| step["with"]["path"] = 1.into()),
+        changed(&|step| step["id"] = "Not An Id".into()),
+        changed(&|step| step["retry"] = json!({ "wait": "1s" })),
+    ];
+    for value in &bad {
+        assert_ne!(violations(&schema, value), Vec::<String>::new(), "{value}");
+    }
+}
+
+/// At least one of each event, with every value of what they hold.
+fn events() -> Vec<Event> {
+    let (step, by, small) = (|| "notify/send".to_owned(), || "ada".to_owned(), || Payload::Value(json!({ "a": [1, null] })));
+    let blob = || Payload::Blob { digest: "sha256:00".into(), size: 700 };
+    let probes = [
+        Probe::Absent { before: small(), changes: vec![Change::new("make it").diff("-a\n+b\n")] },
+        Probe::Present { output: blob() },
+        Probe::Diverged { expected: "a".into(), found: "b".into() },
+        Probe::Unknown { reason: "no".into() },
+    ];
+    let reasons = [ProbeReason::Ready, ProbeReason::InDoubt, ProbeReason::Rollback, ProbeReason::Ready];
+    let probed = probes.into_iter().zip(reasons).map(|(probe, reason)| Event::StepProbed {
+        step: step(),
+        reason,
+        probe,
+        params: Some("sha256:1".into()),
+    });
+    let mut events: Vec<Event> = probed.collect();
+    let classes = [
+        Class::Transient,
+        Class::Permanent,
+        Class::Refused,
+        Class::Conflict,
+        Class::Timeout,
+        Class::Cancelled,
+        Class::Interrupted,
+        Class::Internal,
+    ];
+    for class in classes {
+        events.push(Event::AttemptFailed { step: step(), attempt: 1, class, message: "no".into(), hint: None });
+    }
+    for answer in [SettleAnswer::Retry, SettleAnswer::Adopt, SettleAnswer::Skip] {
+        events.push(Event::StepSettled { step: step(), answer, by: by(), reason: "so".into(), output: Some(small()) });
+    }
+    for outcome in outcomes() {
+        events.push(Event::RunFinished { outcome, changed: true });
+    }
+    events.extend([
+        Event::RunStarted { formula: "f".into(), fingerprint: "sha256:2".into(), plan: blob(), tool: "0.1.0".into(), by: by() },
+        Event::RunResumed { tool: "0.1.0".into(), by: by() },
+        Event::AttemptStarted { step: step(), attempt: 2 },
+        Event::CheckpointSaved { step: step(), before: small() },
+        Event::AttemptSucceeded { step: step(), attempt: 2, output: blob() },
+        Event::AttemptFailed { step: step(), attempt: 2, class: Class::Transient, message: "no".into(), hint: Some("try".into()) },
+        Event::AttemptWithdrawn { step: step(), attempt: 3 },
+        Event::RetryScheduled { step: step(), attempt: 3, at: Timestamp(1) },
+        Event::StepSkipped { step: step(), reason: "so".into() },
+        Event::GateOpened { step: step(), prompt: "ship?".into(), digest: "sha256:3".into(), until: Some(Timestamp(2)) },
+        Event::GateOpened { step: step(), prompt: "ship?".into(), digest: "sha256:3".into(), until: None },
+        Event::GateDecided { step: step(), approved: true, by: by(), reason: None },
+        Event::CancelRequested { by: by(), now: false },
+        Event::RollbackRequested { by: by(), to: Some("a".into()) },
+        Event::UndoStarted { step: step() },
+        Event::UndoSucceeded { step: step() },
+        Event::UndoFailed { step: step(), class: Class::Conflict, message: "no".into(), hint: None },
+    ]);
+    events
+}
+
+fn outcomes() -> [Outcome; 8] {
+    [
+        Outcome::Done,
+        Outcome::Refused,
+        Outcome::Held,
+        Outcome::Stopped,
+        Outcome::RolledBack,
+        Outcome::RollbackIncomplete,
+        Outcome::Interrupted,
+        Outcome::Terminated,
+    ]
+}
+
+#[test]
+fn every_event_and_verdict_fits_the_schema() {
+    let schema = schema(&["schema", "--events"]);
+    let run = RunId("01JB2M4T8ZQX3V5W7Y9A1C3E5G".into());
+    let mut seen: Vec<&'static str> = Vec::new();
+    for (event, seq) in events().into_iter().zip(1..) {
+        seen.push(event.name());
+        let value = Envelope { v: JOURNAL_VERSION, run: run.clone(), seq, at: Timestamp(3), event }.to_json();
+        assert_eq!(violations(&schema, &value), Vec::<String>::new(), "{value}");
+        let mut broken = value;
+        broken["event"]["type"] = "no_such_event".into();
+        assert_ne!(violations(&schema, &broken), Vec::<String>::new(), "{broken}");
+    }
+    let in_schema: Vec<&str> = schema["$defs"]["Event"]["oneOf"]
+        .as_array()
+        .expect("variants")
+        .iter()
+        .filter_map(|event| event["properties"]["type"]["const"].as_str())
+        .collect();
+    for name in &in_schema {
+        assert!(seen.contains(name), "no event `{name}` is tried");
+    }
+    for outcome in outcomes() {
+        let verdict = Verdict {
+            run: None,
+            outcome,
+            exit: outcome.exit_code(),
+            changed: true,
+            failed_step: Some("a".into()),
+            class: Some(Class::Timeout),
+            message: None,
+            hint: None,
+            retry_safe: true,
+            one_way_crossed: false,
+            next: vec!["formula resume".into()],
+        };
+        let line: Value = serde_json::from_str(&verdict_json(&run, &verdict)).expect("a line is JSON");
+        assert_eq!(violations(&schema, &line), Vec::<String>::new(), "{line}");
+    }
+}

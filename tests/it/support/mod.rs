@@ -1,0 +1,45 @@
+//! What end-to-end tests are built from: a sandbox, the program in it, git, a registry, Docker.
+//!
+//! Real components only: what a user would have on the machine. Nothing in here asserts about `formula` itself.
+
+mod compose_project;
+mod docker;
+mod environment;
+mod git_fixture;
+mod image;
+mod journal;
+mod json_schema;
+mod mounts;
+mod processes;
+mod program;
+mod ran;
+mod redactor;
+mod registry_server;
+mod running;
+mod sandbox;
+mod shop;
+
+pub use compose_project::ComposeProject;
+pub use docker::{docker, engine_answers};
+pub use git_fixture::GitFixture;
+pub use image::Image;
+pub use journal::journaled;
+pub use json_schema::violations;
+pub use mounts::may_mount;
+pub use program::{Program, formula};
+pub use ran::Ran;
+pub use redactor::Redactor;
+pub use registry_server::{RegistryOptions, RegistryServer};
+pub use running::Running;
+pub use sandbox::Sandbox;
+pub use shop::{Outside, Shop};
+
+/// Leaves the test, and says so by name, where there is no Docker engine. Where `FORMULA_TEST_REQUIRE_DOCKER=1` it fails instead.
+macro_rules! engine_or_skip {
+    ($test:expr) => {
+        if !$crate::support::engine_answers($test) {
+            return;
+        }
+    };
+}
+pub(crate) use engine_or_skip;
