@@ -27,6 +27,7 @@ impl RunState {
             Mode::Forward | Mode::Finally => self.go_on(&mut commands),
             Mode::RollingBack => self.go_back(&mut commands),
             Mode::Stopping if bent!(StartAnyway) => self.go_on(&mut commands),
+            Mode::Stopping if !self.cancel && !self.cut => self.go_on_beside(&mut commands),
             Mode::Stopping | Mode::Finished(_) => false,
         };
         if !moves && commands.iter().all(|command| matches!(command, Command::WaitUntil(_))) {
@@ -66,6 +67,30 @@ impl RunState {
         let first = queues.retries.first().into_iter().chain(queues.deadlines.first()).map(|(at, _)| *at).min();
         commands.extend(first.map(Command::WaitUntil));
         !queues.retries.is_empty() || !queues.lasting.is_empty()
+    }
+
+    /// After a failure: the other items of the `foreach` step that failed go on, as far as their turn has come. They are one effect in
+    /// several places, and what one of them lacks says nothing about the next. Returns whether time alone moves the run on.
+    fn go_on_beside(&self, commands: &mut BTreeSet<Command>) -> bool {
+        let queues = &self.queues;
+        let beside = |step: &StepIx| self.goes_on_beside(*step);
+        for &step in queues.unscheduled.iter().filter(|step| beside(step)) {
+            commands.insert(Command::ScheduleRetry { step, attempt: self.slot(step).attempt + 1 });
+        }
+        let items: BTreeSet<_> = queues.blocked.iter().flat_map(|(_, step)| self.links.items(*step)).copied().collect();
+        let free = self.slots_in_all().saturating_sub(queues.running.len());
+        let open = items.iter().filter(|step| queues.open.contains(&(self.slot(**step).key, **step)) && beside(step));
+        commands.extend(open.filter_map(|step| self.next_of(*step)).take(free));
+        let first = queues.retries.iter().find(|(_, step)| beside(step)).map(|(at, _)| *at);
+        commands.extend(first.map(Command::WaitUntil));
+        first.is_some()
+    }
+
+    /// Whether a step may start although another one failed: its turn has come, and what failed is another item of the same `foreach` step.
+    pub fn goes_on_beside(&self, step: StepIx) -> bool {
+        let (stopped, group) = (self.cancel || self.cut || self.rollback.is_some(), self.traits(step).group);
+        let failed = |&(_, blocked): &(u64, StepIx)| self.traits(blocked).group == group;
+        !stopped && group.is_some() && !bent!(ForgetItems) && self.queues.blocked.iter().any(failed)
     }
 
     /// The next thing to do about a step whose turn it is.

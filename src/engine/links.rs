@@ -1,8 +1,10 @@
 //! What a plan says about its steps, in the form in which the core asks for it: dependents, ids, traits.
 
+use std::collections::BTreeMap;
+
 use formula_steps::contract::{Effect, Repeat, Undo};
 
-use crate::model::{Gate, Plan, StepIx};
+use crate::model::{Gate, Plan, PlanStep, StepIx};
 
 /// What the rules need to know of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(super) struct Traits {
     pub(super) one_way: bool,
     /// Attempts in all.
     pub(super) attempts: u32,
+    /// The first of the items of one `foreach` step to which it belongs.
+    pub(super) group: Option<StepIx>,
 }
 
 impl Traits {
@@ -42,8 +46,15 @@ impl Traits {
             undo,
             one_way,
             attempts: planned.retry.attempts.max(1),
+            group: None,
         }
     }
+}
+
+/// What the items of one `foreach` step have in common, and nothing else has.
+fn group(planned: &PlanStep) -> Option<(u32, &str)> {
+    planned.item.as_ref()?;
+    Some((planned.scope, planned.id.split_once('[')?.0))
 }
 
 /// The plan's edges the other way round, its ids sorted, and its steps' traits.
@@ -54,6 +65,8 @@ pub(super) struct Links {
     starts: Vec<u32>,
     dependents: Vec<StepIx>,
     by_id: Vec<StepIx>,
+    /// Items of one `foreach` step, by the first of them.
+    groups: BTreeMap<StepIx, Vec<StepIx>>,
     /// Steps of `[[finally]]`.
     pub(super) finally: Vec<StepIx>,
 }
@@ -82,13 +95,27 @@ impl Links {
         }
         let mut by_id: Vec<_> = steps().collect();
         by_id.sort_unstable_by(|left, right| plan.step(*left).id.cmp(&plan.step(*right).id));
-        let traits = steps().map(|step| Traits::of(plan, step)).collect();
+        let mut traits: Vec<_> = steps().map(|step| Traits::of(plan, step)).collect();
+        let mut groups = BTreeMap::<StepIx, Vec<StepIx>>::new();
+        let mut firsts = BTreeMap::new();
+        for step in steps() {
+            let Some(group) = group(plan.step(step)) else { continue };
+            let first = *firsts.entry(group).or_insert(step);
+            traits[step.index()].group = Some(first);
+            groups.entry(first).or_default().push(step);
+        }
         let finally = steps().filter(|step| plan.step(*step).finally).collect();
-        Self { traits, starts, dependents, by_id, finally }
+        Self { traits, starts, dependents, by_id, groups, finally }
     }
 
     pub(super) fn traits(&self, step: StepIx) -> Traits {
         self.traits[step.index()]
+    }
+
+    /// The items of the `foreach` step to which a step belongs, itself among them; none for another step.
+    pub(super) fn items(&self, step: StepIx) -> &[StepIx] {
+        let first = self.traits(step).group;
+        first.and_then(|first| self.groups.get(&first)).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn dependents(&self, step: StepIx) -> &[StepIx] {

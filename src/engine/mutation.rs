@@ -28,6 +28,8 @@ pub(in crate::engine) enum Mutation {
     IgnoreSlots,
     /// Start new steps after a failure or a request to stop.
     StartAnyway,
+    /// Let a failed item of a `foreach` step stop the others.
+    ForgetItems,
     /// Do not hear a request to stop.
     IgnoreCancel,
     /// Take an approval that nobody gave in time for given.

@@ -261,9 +261,12 @@ impl Driver {
             return Ok(());
         }
         for launch in std::mem::take(&mut self.ready) {
-            let Work::Attempt { attempt, .. } = launch.work else {
-                self.ready.push_back(launch);
-                continue;
+            let attempt = match launch.work {
+                Work::Attempt { attempt, .. } if !self.state.goes_on_beside(launch.step) => attempt,
+                _ => {
+                    self.ready.push_back(launch);
+                    continue;
+                }
             };
             self.active.remove(&launch.key);
             let event = Event::AttemptWithdrawn { step: self.id(launch.step), attempt };

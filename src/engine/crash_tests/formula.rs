@@ -72,6 +72,14 @@ impl Builder {
         self
     }
 
+    /// The last step is an item of the `foreach` step of that name.
+    pub(super) fn item_of(mut self, group: &str) -> Self {
+        let step = self.steps.last_mut().expect("a step");
+        step.id = format!("{group}[{}]", step.id);
+        step.item = Some(step.id.clone().into());
+        self
+    }
+
     /// The last step has so many attempts.
     pub(super) fn attempts(mut self, attempts: u32) -> Self {
         self.steps.last_mut().expect("a step").retry.attempts = attempts;

@@ -83,7 +83,7 @@ pub(super) fn recorded(sim: &mut Sim, event: &Event) -> Result<(), Broken> {
             if stops.into_iter().any(|event| matches!(event, Event::CancelRequested { .. })) {
                 return Err(broken(sim, step, "tried although somebody asked to stop"));
             }
-            if sim.failed && !finally {
+            if sim.failed && !finally && !sim.beside_a_failed_item(step) {
                 return Err(broken(sim, step, "tried although another one failed"));
             }
             let past = &mut sim.memory.past[step.index()];

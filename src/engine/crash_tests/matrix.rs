@@ -51,6 +51,7 @@ pub(super) fn formulas() -> Vec<Formula> {
     all.extend(natures());
     all.extend(found());
     all.extend(failing());
+    all.extend(items());
     all.extend(retried());
     all.extend(rolled_back());
     all.extend(one_way_crossed());
@@ -135,6 +136,40 @@ fn failing() -> Vec<Formula> {
             "--",
         ),
         diamond(whole(), permanent(plain(), Point::Half), whole()).ends("one of two fails", 1, Outcome::Held, "o?h-"),
+    ]
+}
+
+/// An item of a `foreach` step fails: the others go on, what needs all of them does not, nor does anybody else.
+fn items() -> Vec<Formula> {
+    let failing = |class| plain().failing(ALWAYS, class, Point::Before);
+    let three = |slots, class| {
+        let items = Builder::new(slots).step(&[], whole()).step(&[0], failing(class)).item_of("m").step(&[0], plain()).item_of("m");
+        items.step(&[0], whole()).item_of("m").step(&[1, 2, 3], whole())
+    };
+    let flaky = plain().failing(1, Class::Transient, Point::Before);
+    let foreign = plain().found(Content::Foreign);
+    vec![
+        three(1, Class::Permanent).ends("one of three items fails", 1, Outcome::Held, "o-oo-"),
+        three(2, Class::Permanent).ends("one of three items fails, two at once", 1, Outcome::Held, "o-oo-"),
+        Builder::new(1)
+            .step(&[], failing(Class::Permanent))
+            .item_of("m")
+            .step(&[], flaky)
+            .item_of("m")
+            .attempts(2)
+            .ends("an item fails, another one for a while", 1, Outcome::Held, "-o"),
+        Builder::new(1).step(&[], foreign).item_of("m").step(&[], whole()).item_of("m").ends(
+            "an item is somebody else's",
+            1,
+            Outcome::Done,
+            "-o",
+        ),
+        Builder::new(1).rolling_back().step(&[], whole()).item_of("m").step(&[], failing(Class::Permanent)).item_of("m").ends(
+            "an item fails, rolling back",
+            1,
+            Outcome::RolledBack,
+            "--",
+        ),
     ]
 }
 

@@ -8,7 +8,7 @@ use super::formula::{Errand, Formula};
 use super::laws;
 use super::world::{self, Cell, Fault, Point, Sight};
 use crate::engine::mutation::Mutation;
-use crate::engine::{Command, Mode, RunState, mutation};
+use crate::engine::{Command, Mode, RunState, StepState, mutation};
 use crate::model::{Envelope, Event, Gate, Outcome, Payload, ProbeReason, Request, RunId, StepIx, Timestamp};
 use formula_steps::contract::Undo;
 
@@ -234,7 +234,9 @@ impl Sim {
     }
 
     fn withdraw(&mut self) -> Result<bool, Broken> {
-        let unbegun = |task: &Task| matches!((task.work, task.phase), (Work::Attempt(_), Phase::Announced(_)));
+        let unbegun = |task: &Task| {
+            matches!((task.work, task.phase), (Work::Attempt(_), Phase::Announced(_))) && !self.state.goes_on_beside(task.step)
+        };
         let Some(place) = self.tasks.iter().position(unbegun) else { return Ok(false) };
         let task = self.tasks.remove(place);
         if let Work::Attempt(attempt) = task.work {
@@ -425,6 +427,14 @@ impl Sim {
             }
         };
         Ok(())
+    }
+
+    /// Whether another item of the same `foreach` step is what failed.
+    pub(super) fn beside_a_failed_item(&self, step: StepIx) -> bool {
+        let group = |step: StepIx| self.formula.plan.step(step).id.split_once('[').map(|(group, _)| group.to_owned());
+        let failed = |other: &StepIx| matches!(self.state.step(*other), StepState::Failed(_) | StepState::Held { .. });
+        let others = (0..self.world.len() as u32).map(StepIx).filter(failed);
+        group(step).is_some_and(|name| others.into_iter().any(|other| group(other).as_ref() == Some(&name)))
     }
 
     pub(super) fn is_gate(&self, step: StepIx) -> Option<Gate> {

@@ -34,11 +34,12 @@ fn thousands(number: u64) -> String {
 }
 
 /// All of them, each with a formula that notices it. The last two are made by the driver of these tests.
-const MISTAKES: [(Mutation, &str); 27] = [
+const MISTAKES: [(Mutation, &str); 28] = [
     (Mutation::IgnoreNeeds, "fan-in"),
     (Mutation::FinallyEarly, "finally"),
     (Mutation::IgnoreSlots, "fan-out"),
     (Mutation::StartAnyway, "one of two fails"),
+    (Mutation::ForgetItems, "one of three items fails"),
     (Mutation::IgnoreCancel, "cancelled"),
     (Mutation::ApproveLate, "not answered"),
     (Mutation::ForgetFailure, "fails before"),
