@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 
-use crate::support::{ComposeProject, GitFixture, Image, Program, Redactor, RegistryOptions, RegistryServer, Sandbox};
+use crate::support::{BoxFixture, ComposeProject, GitFixture, Image, Program, Redactor, RegistryOptions, RegistryServer, Sandbox};
 use crate::support::{docker, engine_or_skip, formula};
 
 fn shell<'a>(sandbox: &'a Sandbox, script: &str) -> Program<'a> {
@@ -201,4 +201,43 @@ fn a_compose_project_leaves_nothing_behind() {
     assert_eq!(kinds.map(|kind| project.list(kind).len()), [1, 1, 1]);
     drop(project);
     assert_eq!(kinds.map(|kind| ComposeProject::new(&sandbox).list(kind).len()), [0, 0, 0]);
+}
+
+#[test]
+fn a_box_is_installed_drifts_and_leaves_nothing_behind() {
+    engine_or_skip!("a_box_is_installed_drifts_and_leaves_nothing_behind");
+    let sandbox = Sandbox::new();
+    let fixture = BoxFixture::ready_box(&sandbox);
+    let first = fixture.facts();
+    assert_eq!((first.release.as_str(), first.dirty.len(), first.migrated.len()), ("v0.2.0", 0, 0));
+    assert_eq!(first.containers.keys().collect::<Vec<_>>(), ["agents", "depot", "edge"]);
+    assert!(first.containers.values().all(|container| container.state == "running"), "{first:?}");
+    assert_eq!(first.volumes, ["agent-data", "depot-data", "project-repos"]);
+    assert_eq!((first.answers.as_deref(), first.sentinel.as_deref()), (Some("v0.2.0"), Some(BoxFixture::SENTINEL)));
+    for service in ["depot", "agents", "edge"] {
+        assert_eq!(fixture.registry.tags(&format!("mill/{service}")), ["v0.2.0", "v0.3.0", "v0.3.1", "v0.3.2"]);
+    }
+    assert_eq!(fixture.health_url(), format!("http://127.0.0.1:{}/api/version", fixture.port));
+    fixture.git(&["checkout", "--quiet", "v0.2.1"]);
+    let migrate = || Program::new(&sandbox, "./migrations/v0.2.1.sh").run();
+    fixture.fail_migration(Some("v0.2.1"));
+    migrate().exits(7);
+    fixture.fail_migration(None);
+    migrate().exits(0);
+    fixture.git(&["checkout", "--quiet", "v0.2.0"]);
+    assert_eq!(fixture.facts().migrated, ["v0.2.1"]);
+    fixture.unpublish("agents", "v0.3.0");
+    assert_eq!(fixture.registry.tags("mill/agents"), ["v0.2.0", "v0.3.1", "v0.3.2"]);
+
+    fixture.drift();
+    let later = fixture.facts();
+    assert_eq!(later.dirty, ["M docker-compose.yml", "?? NOTES.txt"]);
+    assert_eq!(later.containers.keys().collect::<Vec<_>>(), ["agents", "agents-llama", "depot", "edge"]);
+    assert_eq!((first.ids()["depot"], first.images()["depot"]), (later.ids()["depot"], later.images()["depot"]));
+    let (project, local) = (fixture.project.name.clone(), fixture.local_image());
+    drop(fixture);
+    for kind in ["container", "network", "volume"] {
+        assert_eq!(docker(&[kind, "ls", "--quiet", "--filter", &format!("label=com.docker.compose.project={project}")]), "");
+    }
+    assert_eq!(docker(&["image", "ls", "--quiet", &local]), "");
 }

@@ -151,13 +151,12 @@ fn items() -> Vec<Formula> {
     vec![
         three(1, Class::Permanent).ends("one of three items fails", 1, Outcome::Held, "o-oo-"),
         three(2, Class::Permanent).ends("one of three items fails, two at once", 1, Outcome::Held, "o-oo-"),
-        Builder::new(1)
-            .step(&[], failing(Class::Permanent))
-            .item_of("m")
-            .step(&[], flaky)
-            .item_of("m")
-            .attempts(2)
-            .ends("an item fails, another one for a while", 1, Outcome::Held, "-o"),
+        Builder::new(1).step(&[], failing(Class::Permanent)).item_of("m").step(&[], flaky).item_of("m").attempts(2).ends(
+            "an item fails, another one for a while",
+            1,
+            Outcome::Held,
+            "-o",
+        ),
         Builder::new(1).step(&[], foreign).item_of("m").step(&[], whole()).item_of("m").ends(
             "an item is somebody else's",
             1,

@@ -2,6 +2,8 @@
 //!
 //! Real components only: what a user would have on the machine. Nothing in here asserts about `formula` itself.
 
+mod box_fixture;
+mod box_images;
 mod compose_project;
 mod docker;
 mod environment;
@@ -19,6 +21,7 @@ mod running;
 mod sandbox;
 mod shop;
 
+pub use box_fixture::BoxFixture;
 pub use compose_project::ComposeProject;
 pub use docker::{docker, engine_answers};
 pub use git_fixture::GitFixture;
