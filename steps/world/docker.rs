@@ -114,10 +114,22 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// Networks, by name, with the address in each.
     pub networks: BTreeMap<String, String>,
+    /// Names of volumes, by the path they are mounted at.
+    #[serde(default)]
+    pub volumes: BTreeMap<String, String>,
     /// Times it was restarted by the engine.
     pub restarts: u64,
     /// When it started, RFC 3339.
     pub started_at: String,
+}
+
+/// A volume that has a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The container engine, API 1.41 (20.10) and later. Names are validated before they become part of an address.
@@ -141,6 +153,8 @@ pub trait Docker: Send + Sync {
     async fn pull(&self, image: &ImageRef, who: &Credentials, output: &dyn Output) -> PortResult<Transfer>;
     /// Containers that bear all these labels (an empty value matches any), stopped ones included, by name.
     async fn containers(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Container>>;
+    /// Volumes that bear all these labels (an empty value matches any), by name.
+    async fn volumes(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Volume>>;
     /// One container by name or id.
     async fn container(&self, name: &str) -> PortResult<Option<Container>>;
     /// The last `lines` lines of a container's output.

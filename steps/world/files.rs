@@ -21,6 +21,22 @@ pub struct FileContent {
     pub gid: u32,
 }
 
+/// What a path leads to, looked at without following a link at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A file.
+    File,
+    /// A folder, and whether anything is in it.
+    Folder {
+        /// Nothing is in it.
+        empty: bool,
+    },
+    /// A link, and where it leads as it is written.
+    Link(PathBuf),
+    /// A device, socket or FIFO.
+    Other,
+}
+
 mod bytes_as_base64 {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -40,6 +56,12 @@ mod bytes_as_base64 {
 pub trait Files: Send + Sync {
     /// The file, or None if nothing is there.
     async fn read(&self, root: &Path, path: &Path) -> PortResult<Option<FileContent>>;
+
+    /// What is at the end of the path, or None if nothing is there.
+    async fn entry(&self, root: &Path, path: &Path) -> PortResult<Option<Entry>>;
+
+    /// Bytes that are free for the user on the disk of the folder `root`.
+    async fn free_space(&self, root: &Path) -> PortResult<u64>;
 
     /// Replaces the file in one step (temporary file in the same folder, fsync, rename, fsync of the folder). A link is followed:
     /// its target is replaced, the link stays. Missing folders are made. `mode` is the mode of a file that is new;

@@ -1,5 +1,6 @@
 //! The port to git: the git program, so that the user's credentials, signing and hooks keep working.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -60,6 +61,17 @@ impl RemoteRef {
     }
 }
 
+/// A remote as the repository's configuration has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteAddress {
+    /// Its name.
+    pub name: String,
+    /// Its address, with any password in it masked.
+    pub url: String,
+    /// Whether the address holds a password or token.
+    pub credentials: bool,
+}
+
 /// One line of `git status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusEntry {
@@ -107,12 +119,18 @@ pub trait Git: Send + Sync {
     async fn status(&self, dir: &Path) -> PortResult<Vec<StatusEntry>>;
     /// A local tag.
     async fn tag(&self, dir: &Path, name: &str) -> PortResult<Option<Tag>>;
+    /// All local tags, with the commit that each stands for.
+    async fn tags(&self, dir: &Path) -> PortResult<BTreeMap<String, String>>;
+    /// How many commits `to` has that `from` has not.
+    async fn distance(&self, dir: &Path, from: &str, to: &str) -> PortResult<u64>;
     /// Makes a tag; `Conflict` if there is one of that name.
     async fn create_tag(&self, dir: &Path, tag: &NewTag) -> PortResult<Tag>;
     /// Deletes a local tag that still is `object`; fine if there is none, `Conflict` if it is another.
     async fn delete_tag(&self, dir: &Path, name: &str, object: &str) -> PortResult<()>;
     /// The address of a remote, with any password in it masked; None if there is no such remote.
     async fn remote_url(&self, dir: &Path, remote: &str) -> PortResult<Option<String>>;
+    /// The remotes that are configured, by name.
+    async fn remotes(&self, dir: &Path) -> PortResult<Vec<RemoteAddress>>;
     /// Refs of a remote; `patterns` are full names.
     async fn remote_refs(&self, dir: &Path, remote: &str, patterns: &[String]) -> PortResult<Vec<RemoteRef>>;
     /// Updates just these refs on a remote, all or nothing where the remote can.

@@ -179,3 +179,23 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> T, right: impl Fn(&T) -> bool) -
     };
     tokio::time::timeout(Duration::from_mins(1), answer).await.expect("it comes within a minute")
 }
+
+#[tokio::test]
+async fn volumes_are_found_by_label_and_where_they_are_mounted() {
+    engine_or_skip!("volumes_are_found_by_label_and_where_they_are_mounted");
+    let tags = Tags::default();
+    let image = busybox(&tags, "LABEL formula.test=1").await.to_string();
+    let name = format!("formula-test-volume-{}", std::process::id());
+    docker(&["volume", "create", "--label", "formula.test=1", "--label", &format!("formula.test.name={name}"), &name]);
+    docker(&["create", "--name", &name, "--volume", &format!("{name}:/data"), &image, "/bin/busybox", "true"]);
+    let labels = BTreeMap::from([("formula.test.name".to_owned(), name.clone())]);
+    let found = engine().volumes(&labels).await;
+    let container = engine().container(&name).await;
+    docker_quietly(&["rm", "--force", &name]);
+    docker_quietly(&["volume", "rm", &name]);
+    let found = found.expect("an answer");
+    assert_eq!(found.iter().map(|volume| volume.name.as_str()).collect::<Vec<_>>(), [&name]);
+    assert_eq!(found[0].labels["formula.test"], "1");
+    assert_eq!(container.expect("an answer").expect("it is there").volumes, BTreeMap::from([("/data".to_owned(), name)]));
+    assert_eq!(engine().volumes(&labels).await, Ok(Vec::new()));
+}

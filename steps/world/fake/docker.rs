@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     Build, Built, Container, ContainerHealth, Credentials, Docker, Engine, Image, ImageRef, Output, PortError, PortErrorKind, PortResult,
-    Transfer,
+    Transfer, Volume,
 };
 use super::registry::{Wish, may_move};
 use super::{FakeWorld, State, ids};
@@ -22,6 +22,8 @@ pub struct FakeDocker {
     pub images: BTreeMap<String, FakeImage>,
     /// Containers by id.
     pub containers: BTreeMap<String, Container>,
+    /// Volumes that have a name.
+    pub volumes: Vec<Volume>,
     /// How containers turn out, by the reference of their image; those of others run.
     #[serde(skip_serializing)]
     pub runs: BTreeMap<String, FakeRun>,
@@ -199,6 +201,7 @@ impl State {
             health: run.health.map(|status| ContainerHealth { status, log: Vec::new() }),
             labels: BTreeMap::new(),
             networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             restarts: 0,
             started_at,
         }
@@ -309,6 +312,16 @@ impl Docker for FakeWorld {
             let mut found: Vec<_> = state.docker.containers.values().filter(bears).cloned().collect();
             found.sort_by(|one, other| one.name.cmp(&other.name));
             Ok(found)
+        })
+    }
+
+    async fn volumes(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Volume>> {
+        self.look("docker.volumes", format_args!("{labels:?}"), |state| {
+            state.docker.up()?;
+            let fits = |volume: &&Volume| {
+                labels.iter().all(|(key, value)| volume.labels.get(key).is_some_and(|there| value.is_empty() || there == value))
+            };
+            Ok(state.docker.volumes.iter().filter(fits).cloned().collect())
         })
     }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::super::{FileContent, Files, PortError, PortResult};
+use super::super::{Entry, FileContent, Files, PortError, PortResult};
 use super::{FakeWorld, State};
 
 /// A file. Written as `{ text = "…", mode = 0o600 }`, `{ base64 = "…" }` or `{ link = "target" }`.
@@ -153,6 +153,21 @@ impl Files for FakeWorld {
             let path = resolve(state, root, path)?;
             Ok(state.files.get(&path).map(|file| FileContent { bytes: file.bytes.clone(), mode: file.mode, uid: file.uid, gid: file.gid }))
         })
+    }
+
+    async fn entry(&self, root: &Path, path: &Path) -> PortResult<Option<Entry>> {
+        self.look("files.entry", root.join(path).display(), |state| {
+            let at = tidy(&root.join(path));
+            let Some(file) = state.files.get(&at) else {
+                let inside = state.files.keys().any(|file| file.starts_with(&at));
+                return Ok(inside.then_some(Entry::Folder { empty: false }));
+            };
+            Ok(Some(file.link.clone().map_or(Entry::File, Entry::Link)))
+        })
+    }
+
+    async fn free_space(&self, root: &Path) -> PortResult<u64> {
+        self.look("files.free_space", root.display(), |_| Ok(1 << 40))
     }
 
     async fn write(&self, root: &Path, path: &Path, bytes: &[u8], mode: u32, force_mode: bool) -> PortResult<()> {

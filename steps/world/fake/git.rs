@@ -1,11 +1,14 @@
 //! The git port on repositories in memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::super::{Checkout, Git, Head, NewTag, Output, PortError, PortErrorKind, PortResult, RefUpdate, RemoteRef, StatusEntry, Tag};
-use super::{FakeRef, FakeWorld, Repo, ids};
+use super::super::{
+    Checkout, Git, Head, NewTag, Output, PortError, PortErrorKind, PortResult, RefUpdate, RemoteAddress, RemoteRef, StatusEntry, Tag,
+};
+use super::{FakeRef, FakeWorld, Remote, Repo, ids};
 
 #[async_trait]
 impl Git for FakeWorld {
@@ -31,6 +34,23 @@ impl Git for FakeWorld {
         self.look("git.tag", name, |state| {
             plain(name)?;
             Ok(state.repo(dir)?.1.tags.get(name).map(FakeRef::as_tag))
+        })
+    }
+
+    async fn tags(&self, dir: &Path) -> PortResult<BTreeMap<String, String>> {
+        self.look("git.tags", dir.display(), |state| {
+            Ok(state.repo(dir)?.1.tags.iter().map(|(name, tag)| (name.clone(), tag.commit.clone())).collect())
+        })
+    }
+
+    async fn distance(&self, dir: &Path, from: &str, to: &str) -> PortResult<u64> {
+        self.look("git.distance", format_args!("{from} {to}"), |state| {
+            let (_, repo) = state.repo(dir)?;
+            let commit =
+                |revision: &str| repo.resolve(revision).ok_or_else(|| PortError::failed(format!("there is no commit `{revision}`")));
+            let (from, to) = (commit(from)?, commit(to)?);
+            let missing = |commit: &&String| repo.contains(&to, commit) && !repo.contains(&from, commit);
+            Ok(repo.commits.keys().filter(missing).count() as u64)
         })
     }
 
@@ -69,6 +89,16 @@ impl Git for FakeWorld {
         self.look("git.remote_url", remote, |state| {
             plain(remote)?;
             Ok(state.repo(dir)?.1.remotes.get(remote).map(|remote| masked(&remote.url)))
+        })
+    }
+
+    async fn remotes(&self, dir: &Path) -> PortResult<Vec<RemoteAddress>> {
+        self.look("git.remotes", dir.display(), |state| {
+            let address = |(name, remote): (&String, &Remote)| {
+                let url = masked(&remote.url);
+                RemoteAddress { name: name.clone(), credentials: url != remote.url, url }
+            };
+            Ok(state.repo(dir)?.1.remotes.iter().map(address).collect())
         })
     }
 

@@ -12,13 +12,14 @@ mod objects;
 mod text;
 mod transfer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    TagImageOptionsBuilder,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
@@ -26,6 +27,7 @@ use super::build_context::BuildContext;
 use super::credentials::DockerConfig;
 use crate::world::{
     Build, Builder, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Output, PortError, PortErrorKind, PortResult, Transfer,
+    Volume,
 };
 
 /// More of a container's output than this is cut off at its beginning.
@@ -171,8 +173,7 @@ impl Docker for RealDocker {
     }
 
     async fn containers(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Container>> {
-        let wanted = labels.iter().map(|(name, value)| if value.is_empty() { name.clone() } else { format!("{name}={value}") }).collect();
-        let filters = std::collections::HashMap::from([("label".to_owned(), wanted)]);
+        let filters = with_labels(labels);
         let mut options = ListContainersOptionsBuilder::default().all(true);
         if !labels.is_empty() {
             options = options.filters(&filters);
@@ -186,6 +187,20 @@ impl Docker for RealDocker {
         let mut found: Vec<Container> = found.into_iter().flatten().collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    async fn volumes(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Volume>> {
+        let mut options = ListVolumesOptionsBuilder::default();
+        let filters = with_labels(labels);
+        if !labels.is_empty() {
+            options = options.filters(&filters);
+        }
+        let listed = self.client().await?.list_volumes(Some(options.build())).await;
+        let listed = listed.map_err(|error| error::map(error, "listing volumes"))?.volumes.unwrap_or_default();
+        let volume = |volume: bollard::models::Volume| Volume { name: volume.name, labels: volume.labels.into_iter().collect() };
+        let mut volumes: Vec<Volume> = listed.into_iter().map(volume).collect();
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(volumes)
     }
 
     async fn container(&self, name: &str) -> PortResult<Option<Container>> {
@@ -215,6 +230,12 @@ impl Docker for RealDocker {
             Err(error) => error::or_none::<()>(error, &format!("removing container `{name}`")).map(|_| ()),
         }
     }
+}
+
+/// The engine's filter for these labels.
+fn with_labels(labels: &BTreeMap<String, String>) -> HashMap<String, Vec<String>> {
+    let wanted = labels.iter().map(|(name, value)| if value.is_empty() { name.clone() } else { format!("{name}={value}") });
+    HashMap::from([("label".to_owned(), wanted.collect())])
 }
 
 /// Runs file work where it may block.

@@ -29,6 +29,8 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
     let ended = matches!(status.as_str(), "exited" | "dead");
     let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let networks = networks.into_iter().map(|(name, endpoint)| (name, endpoint.ip_address.unwrap_or_default()));
+    let volumes = found.mounts.unwrap_or_default().into_iter();
+    let volumes = volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(|name| !name.is_empty())?)));
     Container {
         id: found.id.unwrap_or_default(),
         name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -39,6 +41,7 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
         health: state.health.and_then(health),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         networks: networks.collect::<BTreeMap<_, _>>(),
+        volumes: volumes.collect(),
         restarts: found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
         started_at: state.started_at.unwrap_or_default(),
     }

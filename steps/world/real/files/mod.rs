@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, fsync, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, fsync, openat, statvfs, unlinkat};
 use rustix::io::Errno;
 
 use self::errors::{cannot, changed};
 use self::lock::Locks;
-use crate::world::{FileContent, Files, PortError, PortResult};
+use crate::world::{Entry, FileContent, Files, PortError, PortResult};
 
 /// Files as the operating system keeps them.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,18 @@ impl RealFiles {
 impl Files for RealFiles {
     async fn read(&self, root: &Path, path: &Path) -> PortResult<Option<FileContent>> {
         aside(root, path, read).await
+    }
+
+    async fn entry(&self, root: &Path, path: &Path) -> PortResult<Option<Entry>> {
+        aside(root, path, walk::entry).await
+    }
+
+    async fn free_space(&self, root: &Path) -> PortResult<u64> {
+        aside(root, Path::new("."), |root, _| {
+            let disk = statvfs(root).map_err(|error| cannot("ask for the free space of", root, error))?;
+            Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        })
+        .await
     }
 
     async fn write(&self, root: &Path, path: &Path, bytes: &[u8], mode: u32, force_mode: bool) -> PortResult<()> {

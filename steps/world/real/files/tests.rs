@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::RealFiles;
-use crate::world::{Files as _, PortErrorKind};
+use crate::world::{Entry, Files as _, PortErrorKind};
 
 struct Place {
     folder: TempDir,
@@ -349,4 +349,21 @@ proptest! {
             Err(_) => prop_assert!(!matches!(ours, Ok(Some(_)))),
         }
     }
+}
+
+#[tokio::test]
+async fn an_entry_is_told_without_following_it() {
+    let at = place();
+    fs::create_dir_all(at.root.join("full/empty")).unwrap();
+    fs::write(at.root.join("full/file"), "x").unwrap();
+    symlink("../secret", at.root.join("out")).unwrap();
+    symlink("full", at.root.join("short")).unwrap();
+    let entry = async |path: &str| at.files.entry(&at.root, Path::new(path)).await;
+    assert_eq!(entry("full/file").await, Ok(Some(Entry::File)));
+    assert_eq!(entry("full").await, Ok(Some(Entry::Folder { empty: false })));
+    assert_eq!(entry("short/empty").await, Ok(Some(Entry::Folder { empty: true })));
+    assert_eq!(entry("out").await, Ok(Some(Entry::Link("../secret".into()))));
+    assert_eq!((entry("nothing").await, entry("no/thing").await), (Ok(None), Ok(None)));
+    assert_eq!(entry("../secret").await.unwrap_err().kind, PortErrorKind::Invalid);
+    assert!(at.files.free_space(&at.root).await.unwrap() > 0);
 }

@@ -11,11 +11,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fsync, mkdirat, open, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fsync, mkdirat, open, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::errors::{cannot, changed, is_a};
-use crate::world::{PortError, PortErrorKind, PortResult};
+use crate::world::{Entry, PortError, PortErrorKind, PortResult};
 
 /// As many links in a row as the kernel follows.
 const LINKS: usize = 40;
@@ -73,6 +73,36 @@ pub(super) fn place(root: &Path, path: &Path, make: bool) -> PortResult<Option<P
         if !walk.enter(&name, found.as_ref())? {
             return Ok(None);
         }
+    }
+    Err(is_a(path, "folder"))
+}
+
+/// What is at the end of `path`, without following a link there.
+pub(super) fn entry(root: &Path, path: &Path) -> PortResult<Option<Entry>> {
+    let Some(mut walk) = Walk::begin(root, path, false)? else { return Ok(None) };
+    while let Some(name) = walk.next()? {
+        let found = walk.look(&name)?;
+        let Some(stat) = &found else { return Ok(None) };
+        if !walk.pending.is_empty() {
+            if !walk.follow(&name, found.as_ref())? && !walk.enter(&name, found.as_ref())? {
+                return Ok(None);
+            }
+            continue;
+        }
+        return Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Entry::File,
+            FileType::Symlink => {
+                let target = readlinkat(walk.here(), &name, Vec::new()).map_err(|_| changed(path))?;
+                Entry::Link(PathBuf::from(OsString::from_vec(target.into_bytes())))
+            }
+            FileType::Directory => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let folder = openat(walk.here(), &name, flags, Mode::empty()).map_err(|error| cannot("open", path, error))?;
+                let mut entries = Dir::read_from(&folder).map_err(|error| cannot("list", path, error))?.flatten();
+                Entry::Folder { empty: !entries.any(|entry| !matches!(entry.file_name().to_bytes(), b"." | b"..")) }
+            }
+            _ => Entry::Other,
+        }));
     }
     Err(is_a(path, "folder"))
 }

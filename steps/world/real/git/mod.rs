@@ -22,7 +22,9 @@ use async_trait::async_trait;
 
 use self::names::{branch_ref, check_revision};
 use self::program::Call;
-use crate::world::{Checkout, Git, Head, NewTag, Output, PortError, PortErrorKind, PortResult, RefUpdate, RemoteRef, StatusEntry, Tag};
+use crate::world::{
+    Checkout, Git, Head, NewTag, Output, PortError, PortErrorKind, PortResult, RefUpdate, RemoteAddress, RemoteRef, StatusEntry, Tag,
+};
 
 /// The git program on PATH.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +95,17 @@ impl Git for RealGit {
         tags::find(self, dir, name).await
     }
 
+    async fn tags(&self, dir: &Path) -> PortResult<BTreeMap<String, String>> {
+        tags::all(self, dir).await
+    }
+
+    async fn distance(&self, dir: &Path, from: &str, to: &str) -> PortResult<u64> {
+        let range = format!("{}..{}", self.commit(dir, from).await?, self.commit(dir, to).await?);
+        let answer = self.read(dir).args(["rev-list", "--count", "--end-of-options", &range]).run().await?;
+        let line = answer.ok(&format!("count the commits from `{from}` to `{to}`"))?.line();
+        line.parse().map_err(|_| PortError::failed(format!("git counts `{line}` commits from `{from}` to `{to}`")))
+    }
+
     async fn create_tag(&self, dir: &Path, tag: &NewTag) -> PortResult<Tag> {
         tags::create(self, dir, tag).await
     }
@@ -103,6 +116,10 @@ impl Git for RealGit {
 
     async fn remote_url(&self, dir: &Path, remote: &str) -> PortResult<Option<String>> {
         remote::url(self, dir, remote).await
+    }
+
+    async fn remotes(&self, dir: &Path) -> PortResult<Vec<RemoteAddress>> {
+        remote::all(self, dir).await
     }
 
     async fn remote_refs(&self, dir: &Path, remote: &str, patterns: &[String]) -> PortResult<Vec<RemoteRef>> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::RealGit;
 use super::explain::masked;
 use super::names::{check_ref, check_remote};
-use crate::world::{Output, PortResult, RemoteRef};
+use crate::world::{Output, PortResult, RemoteAddress, RemoteRef};
 
 /// The address of a remote.
 pub(super) async fn url(git: &RealGit, dir: &Path, remote: &str) -> PortResult<Option<String>> {
@@ -16,6 +16,28 @@ pub(super) async fn url(git: &RealGit, dir: &Path, remote: &str) -> PortResult<O
         2 => Ok(None),
         _ => Ok(Some(masked(&answer.ok(&format!("see where the remote `{remote}` is"))?.line()))),
     }
+}
+
+/// The remotes that are configured.
+pub(super) async fn all(git: &RealGit, dir: &Path) -> PortResult<Vec<RemoteAddress>> {
+    let answer = git.read(dir).args(["config", "--null", "--get-regexp", r"^remote\..*\.(push)?url$"]).run().await?;
+    if answer.code == 1 {
+        return Ok(Vec::new());
+    }
+    let answer = answer.ok(&format!("list the remotes of `{}`", dir.display()))?;
+    let text = String::from_utf8_lossy(&answer.out);
+    let mut remotes = BTreeMap::<&str, RemoteAddress>::new();
+    for (key, url) in text.split('\0').filter_map(|entry| entry.split_once('\n')) {
+        let Some(name) = key.strip_prefix("remote.").and_then(|key| key.rsplit_once('.')).map(|(name, _)| name) else { continue };
+        let shown = masked(url);
+        let credentials = shown != url;
+        // The address to push to may hold a password that the other one does not.
+        let remote = remotes.entry(name).or_insert_with(|| RemoteAddress { name: name.to_owned(), url: shown.clone(), credentials });
+        if credentials && !remote.credentials {
+            *remote = RemoteAddress { name: name.to_owned(), url: shown, credentials };
+        }
+    }
+    Ok(remotes.into_values().collect())
 }
 
 /// The refs of a remote by these full names; all of them for none.

@@ -1,5 +1,6 @@
 //! Local tags.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::RealGit;
@@ -24,6 +25,20 @@ pub(super) async fn find(git: &RealGit, dir: &Path, name: &str) -> PortResult<Op
     let annotated = tag.kind == "tag";
     let message = if annotated { message(&String::from_utf8_lossy(&tag.bytes)) } else { String::new() };
     Ok(Some(Tag { object: tag.id, commit: commit.id, annotated, message }))
+}
+
+/// Every tag, with the commit it stands for.
+pub(super) async fn all(git: &RealGit, dir: &Path) -> PortResult<BTreeMap<String, String>> {
+    let format = "--format=%(refname:strip=2) %(objectname) %(*objectname)";
+    let answer = git.read(dir).args(["for-each-ref", format, "refs/tags"]).run().await?.ok("list the tags")?;
+    let text = String::from_utf8_lossy(&answer.out);
+    let tag = |line: &str| {
+        let mut words = line.split(' ');
+        let (name, object) = (words.next()?, words.next()?);
+        let commit = words.next().filter(|commit| !commit.is_empty()).unwrap_or(object);
+        Some((name.to_owned(), commit.to_owned()))
+    };
+    Ok(text.lines().filter_map(tag).collect())
 }
 
 /// The message of a tag object, without headers, signature and final line breaks.

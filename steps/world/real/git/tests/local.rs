@@ -301,3 +301,28 @@ async fn an_export_is_the_tree_and_touches_nothing_else() {
     at.git.export(&at.mirror(), &commit, &bare).await.unwrap();
     assert_eq!(files_below(&bare), files, "a bare repository will do");
 }
+
+#[tokio::test]
+async fn tags_distance_and_remotes_are_listed() {
+    let at = place();
+    let first = at.run(&["rev-parse", "HEAD"]);
+    at.run(&["tag", "v1"]);
+    let second = at.commit(&[("file", "two\n")]);
+    at.run(&["tag", "-a", "-m", "x", "rel/v2"]);
+    let third = at.commit(&[("file", "three\n")]);
+    let tags = at.git.tags(&at.work()).await.unwrap();
+    assert_eq!(tags, [("rel/v2".to_owned(), second), ("v1".to_owned(), first.clone())].into());
+    assert_eq!(at.git.distance(&at.work(), "v1", "HEAD").await, Ok(2));
+    assert_eq!(at.git.distance(&at.work(), &third, &first).await, Ok(0));
+    assert_eq!(at.git.distance(&at.work(), "v9", "HEAD").await.unwrap_err().kind, PortErrorKind::NotFound);
+
+    at.run(&["remote", "add", "forge.x", "http://bot:hidden@h/o/r.git"]);
+    at.run(&["remote", "add", "clean", "ssh://git@h/x"]);
+    at.run(&["remote", "set-url", "--push", "clean", "ssh://git:hidden@h/x"]);
+    let remotes = at.git.remotes(&at.work()).await.unwrap();
+    let told: Vec<_> = remotes.iter().map(|remote| (remote.name.as_str(), remote.credentials)).collect();
+    assert_eq!(told, [("clean", true), ("forge.x", true), ("origin", false)]);
+    assert!(!format!("{remotes:?}").contains("hidden"), "{remotes:?}");
+    at.sh(&["init", "--quiet", "alone"], at.folder.path());
+    assert_eq!(at.git.remotes(&at.folder.path().join("alone")).await, Ok(Vec::new()));
+}
