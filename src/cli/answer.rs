@@ -1,12 +1,14 @@
 //! `formula settle` and `formula approve`: a person's answers.
 
+use serde_json::Value;
+
 use super::app::App;
 use super::drive::Show;
 use super::failure::{Failure, Outcome};
 use crate::backend::{Backend as _, Delivery, Drive};
 use crate::engine::{RunState, StepState};
 use crate::journal::Journal;
-use crate::model::{Event, Gate, Plan, PlanStep, Request, RunId, SettleAnswer, StepIx};
+use crate::model::{BLOB_THRESHOLD, Event, Gate, Plan, PlanStep, Request, RunId, SettleAnswer, StepIx};
 use crate::report::Hub;
 
 /// Answers a held step.
@@ -28,6 +30,9 @@ pub struct SettleArgs {
     /// Go on without it.
     #[arg(long)]
     pub skip: bool,
+    /// With `--adopt`: one of its outputs, for steps that refer to it. Repeatable; a value is read as JSON where it is JSON, else as text.
+    #[arg(long, value_name = "NAME=VALUE", requires = "adopt")]
+    pub output: Vec<String>,
     /// Why; kept in the journal.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -68,13 +73,33 @@ pub fn settle(app: &App, args: &SettleArgs) -> Outcome {
     let Some(reason) = args.reason.clone() else {
         return Err(Failure::usage("an answer needs its reason").hint("add `--reason \"why\"`; it is kept in the journal"));
     };
-    let request = Request::Settle { by: app.user(), step: args.step.clone(), answer, reason };
+    let output = adopted(args)?;
+    let request = Request::Settle { by: app.user(), step: args.step.clone(), answer, reason, output };
     if let Err(refusal) = state.check_request(&request) {
         return Err(choices(Failure::usage(refusal.message), &state, &run, &args.step, step));
     }
     let delivery = app.runtime()?.block_on(backend.request(&run, &request))?;
     after(app, &run, delivery);
     Ok(0)
+}
+
+/// What the adopted step gave, by the person's word.
+fn adopted(args: &SettleArgs) -> Result<Option<Value>, Failure> {
+    let mut outputs = serde_json::Map::new();
+    for given in &args.output {
+        let Some((name, value)) = given.split_once('=') else {
+            return Err(Failure::usage(format!("`--output {given}`: there is no `=`")).hint("write it as `--output digest=sha256:…`"));
+        };
+        outputs.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+    }
+    let value = (!outputs.is_empty()).then_some(Value::Object(outputs));
+    match value.as_ref().map(|value| value.to_string().len()) {
+        Some(size) if size > BLOB_THRESHOLD => {
+            Err(Failure::usage(format!("the outputs are {size} bytes long, and at most {BLOB_THRESHOLD} can be given"))
+                .hint("give those that later steps refer to; `formula show` tells which"))
+        }
+        _ => Ok(value),
+    }
 }
 
 fn choices(failure: Failure, state: &RunState, run: &RunId, id: &str, step: StepIx) -> Failure {

@@ -23,18 +23,19 @@ pub struct Args {
 
 /// Draws.
 pub fn graph(app: &App, args: &Args) -> Outcome {
-    let Some(Parsed { name, given, options, app }) = vars::parse(app, "graph", &args.rest)? else { return Ok(0) };
+    let Some(Parsed { name, formula, given, options, app }) = vars::parse(app, "graph", &args.rest)? else { return Ok(0) };
     let app = &app;
     let format = options.format.as_deref().unwrap_or("text");
     if !["text", "dot", "mermaid"].contains(&format) {
         let failure = Failure::usage(format!("there is no format `{format}`; there are text, dot and mermaid"));
         return Err(failure.hint(format!("for a picture: `formula graph {name} --format dot | dot -Tsvg > {name}.svg`")));
     }
-    let formula = load::formula(app, &name, options.lenient)?;
     let prose = formula.steps.iter().chain(&formula.finally).any(|step| step.uses.is_none());
     let missing = formula.vars.iter().find(|(name, var)| var.required && !given.iter().any(|given| given.name == **name));
     let drawing = match (prose, missing) {
-        (false, None) => Drawing::of_plan(&load::plan(app, &name, &given, options.key.as_deref(), options.lenient)?, &formula.description),
+        (false, None) => {
+            Drawing::of_plan(&load::plan(app, &formula, &given, options.key.as_deref(), options.lenient)?, &formula.description)
+        }
         (_, missing) => {
             if let (Some((var, _)), false) = (missing, prose) {
                 app.ui.status(&format!(

@@ -54,9 +54,8 @@ pub fn formula(app: &App, name: &str, lenient: bool) -> Result<Formula, Failure>
 ///
 /// # Errors
 /// Vars that are missing or do not fit, and what can only be seen once they are known.
-pub fn plan(app: &App, name: &str, given: &[Given], key: Option<&str>, lenient: bool) -> Result<Plan, Failure> {
-    let formula = formula(app, name, lenient)?;
-    let vars = crate::plan::inputs(&formula, given).map_err(|errors| {
+pub fn plan(app: &App, formula: &Formula, given: &[Given], key: Option<&str>, lenient: bool) -> Result<Plan, Failure> {
+    let vars = crate::plan::inputs(formula, given).map_err(|errors| {
         let mut failure = Failure::new(10, format!("the vars of `{}` do not fit", formula.name));
         for error in errors {
             failure = failure.hint(format!("{}; {}", error.message, error.help));
@@ -65,7 +64,7 @@ pub fn plan(app: &App, name: &str, given: &[Given], key: Option<&str>, lenient: 
     })?;
     let inputs = Inputs { vars, env: app.env.clone(), workdir: app.workdir.clone(), key: key.map(str::to_owned) };
     let mut load = |name: &str| inlined(app, name, lenient);
-    crate::plan::plan(&formula, &inputs, &syntax::Builtin::default(), &mut load).map_err(|problems| {
+    crate::plan::plan(formula, &inputs, &syntax::Builtin::default(), &mut load).map_err(|problems| {
         let source = SourceFile::new(formula.path.clone(), formula.source.clone());
         for problem in &problems {
             app.ui.err(&render(&source, problem, app.ui.color_err));

@@ -31,9 +31,9 @@ pub struct Args {
 
 /// Plans.
 pub fn plan(app: &App, args: &Args) -> Outcome {
-    let Some(Parsed { name, given, options, app }) = vars::parse(app, "plan", &args.rest)? else { return Ok(0) };
+    let Some(Parsed { formula, given, options, app, .. }) = vars::parse(app, "plan", &args.rest)? else { return Ok(0) };
     let app = &app;
-    let plan = load::plan(app, &name, &given, options.key.as_deref(), options.lenient)?;
+    let plan = load::plan(app, &formula, &given, options.key.as_deref(), options.lenient)?;
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
     let backend = app.backend(journal, Hub::new());
     let runtime = app.runtime()?;

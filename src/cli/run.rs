@@ -33,9 +33,10 @@ pub struct Args {
 
 /// Runs.
 pub fn run(app: &App, args: &Args) -> Outcome {
-    let Some(Parsed { name, given, options, app }) = vars::parse(app, "run", &args.rest)? else { return Ok(0) };
+    let Some(Parsed { formula, given, options, app, .. }) = vars::parse(app, "run", &args.rest)? else { return Ok(0) };
     let app = &app;
-    let plan = load::plan(app, &name, &given, options.key.as_deref(), options.lenient)?;
+    let plan = load::plan(app, &formula, &given, options.key.as_deref(), options.lenient)?;
+    drop(formula);
     let show = Show { json: options.json };
     if !options.fresh
         && let Some(record) = same(app, &plan)?

@@ -46,8 +46,10 @@ pub struct Options {
 
 /// What was typed.
 pub struct Parsed {
-    /// The formula.
+    /// Name or path of the formula.
     pub name: String,
+    /// The formula, read once: its text may change while we look.
+    pub formula: Formula,
     /// Values for vars, from all places but the defaults.
     pub given: Vec<Given>,
     /// Options.
@@ -93,7 +95,7 @@ pub fn parse(app: &App, verb: &'static str, words: &[OsString]) -> Result<Option
     let global = Global::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string()))?;
     let color = matches.value_source("color") == Some(ValueSource::CommandLine);
     let app = settled(app, &global, ui(app, &global, color))?;
-    Ok(Some(Parsed { name, given, options: options(&matches), app }))
+    Ok(Some(Parsed { name, formula, given, options: options(&matches), app }))
 }
 
 /// Where the formula's name stands: the first word that is neither a flag nor a flag's value.

@@ -12,6 +12,8 @@ pub enum Command {
         /// True for a wait that is over, false for an approval nobody gave.
         approved: bool,
     },
+    /// An open gate has a probe: ask it now and then, and record `gate_decided` by `probe` once it says yes.
+    AskGate(StepIx),
     /// Render the gate and record `gate_opened` (or `step_skipped` where its condition is false).
     OpenGate(StepIx),
     /// The last attempt failed and another is allowed: record `retry_scheduled` with the time of the next one.

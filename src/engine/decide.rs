@@ -44,9 +44,11 @@ impl RunState {
     fn go_on(&self, commands: &mut BTreeSet<Command>) -> bool {
         let queues = &self.queues;
         for &step in &queues.due {
-            let approved = queues.lasting.contains(&step) || bent!(ApproveLate);
+            let approved = (queues.lasting.contains(&step) && !self.traits(step).asks) || bent!(ApproveLate);
             commands.insert(Command::DecideGate { step, approved });
         }
+        let asked = queues.lasting.iter().filter(|step| self.traits(**step).asks && !queues.due.contains(step));
+        commands.extend(asked.map(|step| Command::AskGate(*step)));
         commands.extend(queues.closed.iter().map(|step| Command::OpenGate(*step)));
         for &step in &queues.unscheduled {
             commands.insert(Command::ScheduleRetry { step, attempt: self.slot(step).attempt + 1 });
@@ -84,6 +86,11 @@ impl RunState {
         let first = queues.retries.iter().find(|(_, step)| beside(step)).map(|(at, _)| *at);
         commands.extend(first.map(Command::WaitUntil));
         first.is_some()
+    }
+
+    /// Whether the answer of a gate's probe is waited for.
+    pub fn asks_gate(&self, step: StepIx) -> bool {
+        self.traits(step).asks && self.queues.lasting.contains(&step)
     }
 
     /// Whether a step may start although another one failed: its turn has come, and what failed is another item of the same `foreach` step.

@@ -4,10 +4,19 @@
 
 use super::step_state::{Prior, Trouble};
 use super::{Corrupt, Origin, RunState, StepState};
-use crate::model::{Event, Outcome, SettleAnswer, StepIx, Timestamp};
+use crate::model::{Envelope, Event, Outcome, Payload, SettleAnswer, StepIx, Timestamp};
 use formula_steps::contract::Class;
 
 impl RunState {
+    /// Takes up the next event, with the time at which it happened.
+    ///
+    /// # Errors
+    /// As [`RunState::fold`].
+    pub fn take(&mut self, envelope: &Envelope) -> Result<(), Corrupt> {
+        self.at = Some(envelope.at);
+        self.fold(&envelope.event)
+    }
+
     /// Takes up the next event.
     ///
     /// # Errors
@@ -171,6 +180,8 @@ impl RunState {
 
     fn gate_decided(&mut self, step: StepIx, approved: bool, by: &str, reason: Option<&str>) {
         if approved {
+            let at = self.at.map(|at| at.to_string()).unwrap_or_default();
+            self.slot_mut(step).output = Some(Payload::Value(serde_json::json!({ "at": at, "by": by })));
             self.put(step, StepState::Done { origin: Origin::Created });
             return;
         }

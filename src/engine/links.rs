@@ -18,6 +18,8 @@ pub(super) struct Traits {
     /// Whether a second attempt is just like the first, so that its intent may be durable long before it begins.
     pub(super) harmless: bool,
     pub(super) probes: bool,
+    /// A `wait` that ends when its probe says so; its time is the longest it may take.
+    pub(super) asks: bool,
     pub(super) undo: Undo,
     /// Whether there is no way back once it is done.
     pub(super) one_way: bool,
@@ -43,6 +45,7 @@ impl Traits {
             repeatable: !effectful || behaviour.repeat != Repeat::Never,
             harmless: !effectful || behaviour.repeat == Repeat::Safe,
             probes: gate.is_none() && behaviour.probes,
+            asks: gate == Some(Gate::Wait) && planned.with.get("probe").is_some(),
             undo,
             one_way,
             attempts: planned.retry.attempts.max(1),

@@ -3,7 +3,7 @@
 use formula_steps::contract::Undo;
 
 use super::{Hold, Mode, Origin, RunState, StepState};
-use crate::model::{Event, Outcome, Request, SettleAnswer, StepIx};
+use crate::model::{Event, Outcome, Payload, Request, SettleAnswer, StepIx};
 
 /// A request that does not fit the run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,7 +163,7 @@ impl RunState {
         self.find(id).ok_or_else(|| Refusal::new(format!("the run has no step `{id}`")).hint("`formula show` lists its steps"))
     }
 
-    /// The events that a request makes. It must have passed [`RunState::check_request`]; the output of an adopted step is the driver's to add.
+    /// The events that a request makes. It must have passed [`RunState::check_request`].
     pub fn events_for(&self, request: &Request) -> Vec<Event> {
         match request.clone() {
             Request::Cancel { by, now, rollback } => {
@@ -171,7 +171,9 @@ impl RunState {
                 if rollback { vec![cancel, Event::RollbackRequested { by, to: None }] } else { vec![cancel] }
             }
             Request::Rollback { by, to } => vec![Event::RollbackRequested { by, to }],
-            Request::Settle { by, step, answer, reason } => vec![Event::StepSettled { step, answer, by, reason, output: None }],
+            Request::Settle { by, step, answer, reason, output } => {
+                vec![Event::StepSettled { step, answer, by, reason, output: output.map(Payload::Value) }]
+            }
             Request::Decide { by, step, approved, reason, .. } => vec![Event::GateDecided { step, approved, by, reason }],
         }
     }

@@ -39,6 +39,8 @@ pub struct RunState {
     /// Events folded so far.
     pub(super) seq: u64,
     pub(super) now: Timestamp,
+    /// When what is being folded happened.
+    pub(super) at: Option<Timestamp>,
     pub(super) finished: Option<Outcome>,
     /// Somebody asked to stop.
     pub(super) cancel: bool,
@@ -74,6 +76,7 @@ impl RunState {
             queues: Queues::default(),
             seq: 0,
             now: Timestamp(i64::MIN),
+            at: None,
             finished: None,
             cancel: false,
             cut: false,
@@ -107,7 +110,7 @@ impl RunState {
             if run.get_or_insert(&envelope.run) != &&envelope.run {
                 return Err(corrupt(format!("it belongs to run {}", envelope.run)));
             }
-            state.fold(&envelope.event)?;
+            state.take(envelope)?;
         }
         if state.seq == 0 {
             return Err(Corrupt { seq: 1, event: "run_started", what: "the run has no events at all".into() });

@@ -29,8 +29,8 @@ impl Run {
     }
 
     fn fold(&mut self, event: Event) -> &mut Self {
-        self.state.fold(&event).unwrap();
         self.events.push(event);
+        self.state.take(envelopes(&self.events).last().unwrap()).unwrap();
         let replayed = RunState::replay(self.state.plan().clone(), &envelopes(&self.events)).unwrap();
         let mut replayed = replayed;
         replayed.tick(self.state.now);
@@ -241,7 +241,7 @@ fn what_must_not_be_repeated_holds_until_a_person_answers() {
     assert_eq!(answers, [SettleAnswer::Retry, SettleAnswer::Adopt, SettleAnswer::Skip]);
     for (answer, commands) in [(SettleAnswer::Retry, [attempt(A, 2)]), (SettleAnswer::Adopt, [ask(B)]), (SettleAnswer::Skip, [ask(B)])] {
         let mut run = Run { state: run.state.clone(), events: run.events.clone() };
-        let request = Request::Settle { by: "me".into(), step: "a".into(), answer, reason: "looked".into() };
+        let request = Request::Settle { by: "me".into(), step: "a".into(), answer, reason: "looked".into(), output: None };
         run.state.check_request(&request).unwrap();
         for event in run.state.events_for(&request) {
             run.fold(event);

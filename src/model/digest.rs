@@ -44,7 +44,12 @@ fn write(value: &Value, text: &mut String) {
 /// `sha256:…` over the canonical JSON of `value`.
 pub fn digest_of<T: Serialize>(value: &T) -> String {
     let json = serde_json::to_value(value).expect("plain data without maps of odd keys");
-    let hash = Sha256::digest(canonical_json(&json).as_bytes());
+    digest_of_bytes(canonical_json(&json).as_bytes())
+}
+
+/// `sha256:…` over bytes.
+pub fn digest_of_bytes(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
     let mut text = String::with_capacity(71);
     text.push_str("sha256:");
     for byte in hash {

@@ -15,7 +15,7 @@ mod schema;
 mod span;
 mod timestamp;
 
-pub use digest::{canonical_json, digest_of};
+pub use digest::{canonical_json, digest_of, digest_of_bytes};
 pub use event::{Envelope, Event, JOURNAL_VERSION, ProbeReason};
 pub use formula::{Formula, OnFailure, SecretDecl, SecretSource, StepDef, VarDecl, VarType};
 pub use ids::{RunId, StepIx};

@@ -45,6 +45,9 @@ pub enum Request {
         answer: SettleAnswer,
         /// Why.
         reason: String,
+        /// With `adopt`: what the step gave, for those that refer to its outputs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<serde_json::Value>,
     },
     /// Answer a gate.
     Decide {

@@ -41,7 +41,7 @@ pub static OWN: [Own; 3] = [
     },
     Own {
         kind: "wait",
-        summary: "Waits for a time, without holding a slot",
+        summary: "Waits for a time, or until a probe says yes, without holding a slot",
         example: "[[steps]]\nid = \"settle\"\nuses = \"wait\"\nwith = { for = \"30s\" }\n",
         params: wait,
         outputs: || Some(object(&["at"])),
@@ -79,7 +79,12 @@ fn wait() -> Value {
         "additionalProperties": false,
         "properties": {
             "for": { "type": "string", "format": "duration", "description": "How long to wait." },
-            "until": { "type": "string", "description": "A time, as in 2026-01-02T03:04:05Z." }
+            "until": { "type": "string", "description": "A time, as in 2026-01-02T03:04:05Z." },
+            "probe": {
+                "description": "Waits until this command (a list of words, or a text for `sh -eu`) ends with 0; `for` or `until` is then the longest it may take. A program that cannot be started fails the gate.",
+                "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }]
+            },
+            "every": { "type": "string", "format": "duration", "default": "10s", "description": "Time between two questions to `probe`." }
         }
     })
 }
@@ -98,9 +103,15 @@ fn durations(params: &Value, names: &[&str]) -> Vec<String> {
 }
 
 fn check_wait(params: &Value) -> Vec<String> {
-    let mut problems = durations(params, &["for"]);
-    if params["for"].is_null() == params["until"].is_null() {
-        problems.push("takes exactly one of `for` and `until`".to_owned());
+    let mut problems = durations(params, &["for", "every"]);
+    let given = |name: &str| !params[name].is_null();
+    match (given("for"), given("until"), given("probe")) {
+        (true, true, _) => problems.push("takes one of `for` and `until`, not both".to_owned()),
+        (false, false, false) => problems.push("takes `for`, `until` or `probe`".to_owned()),
+        _ => {}
+    }
+    if given("every") && !given("probe") {
+        problems.push("`every` is the time between two questions to `probe`, and there is none".to_owned());
     }
     if let Some(until) = params["until"].as_str()
         && until.parse::<jiff::Timestamp>().is_err()

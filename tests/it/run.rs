@@ -1,6 +1,7 @@
 //! Runs of small formulas with real processes: order, retries, limits, output, plans, history.
 
 mod back;
+mod gates;
 mod secrets;
 mod stop;
 mod vars;

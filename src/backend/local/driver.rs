@@ -23,6 +23,8 @@ use crate::journal::Journal;
 use crate::model::{Event, Outcome, ProbeReason, Request, StepIx, Timestamp};
 use crate::plan::Rendered;
 
+mod gates;
+
 /// How often requests of other processes are looked for.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -109,6 +111,9 @@ impl Driver {
             self.fill_slots();
             self.withdraw()?;
             self.recorder.flush();
+            if finish.is_some() {
+                self.stop_asking();
+            }
             if let Some(outcome) = finish
                 && self.tasks.is_empty()
                 && self.ready.is_empty()
@@ -173,22 +178,9 @@ impl Driver {
                 self.recorder.record(&mut self.state, Event::RetryScheduled { step: id, attempt, at })?;
                 Ok(true)
             }
-            Command::OpenGate(step) => {
-                if let Some(rendered) = self.render(step, true)? {
-                    let opened = values::gate_opened(&self.shared, &self.state, step, &rendered);
-                    match opened {
-                        Ok(event) => self.recorder.record(&mut self.state, event)?,
-                        Err(error) => self.fail_before_start(step, &error)?,
-                    }
-                }
-                Ok(true)
-            }
-            Command::DecideGate { step, approved } => {
-                let reason = (!approved).then(|| "nobody answered in time".to_owned());
-                let event = Event::GateDecided { step: self.id(step), approved, by: "timer".into(), reason };
-                self.recorder.record(&mut self.state, event)?;
-                Ok(true)
-            }
+            Command::OpenGate(step) => self.open_gate(step),
+            Command::AskGate(step) => self.ask_gate(step),
+            Command::DecideGate { step, approved } => self.gate_is_due(step, approved),
             Command::Finish(_) | Command::WaitUntil(_) => Ok(false),
         }
     }
@@ -425,6 +417,7 @@ impl Driver {
                     Err(error) => self.failed(step, attempt, error),
                 }
             }
+            Ended::Asked(answer) => self.asked(step, answer),
             Ended::Undone(result) => {
                 self.running -= 1;
                 match result {

@@ -31,7 +31,7 @@ use super::{Backend, Delivery, Drive, Error};
 use crate::clock::Clock;
 use crate::engine::RunState;
 use crate::journal::{self, Batch, Blob, Held, Holder, Journal, Lease, Lock, LockError, RunRecord};
-use crate::model::{Envelope, Event, JOURNAL_VERSION, Payload, Plan, Request, RunId, Timestamp, Verdict, canonical_json, digest_of};
+use crate::model::{Envelope, Event, JOURNAL_VERSION, Payload, Plan, Request, RunId, Timestamp, Verdict, digest_of_bytes};
 use crate::plan::Resolver;
 use crate::report::Hub;
 
@@ -248,10 +248,10 @@ impl LocalBackend {
     }
 
     fn first_batch(&self, run: &RunId, started: Timestamp, plan: &Plan, how: &Drive) -> (Batch, Arc<Envelope>) {
-        let value = serde_json::to_value(plan).expect("plain data");
-        let text = canonical_json(&value);
-        let digest = digest_of(&value);
-        let payload = Payload::Blob { digest: digest.clone(), size: text.len() as u64 };
+        // Written straight from the structure: a large plan is in memory once, and as text, and not as a tree of values beside them.
+        let bytes = serde_json::to_vec(plan).expect("plain data");
+        let digest = digest_of_bytes(&bytes);
+        let payload = Payload::Blob { digest: digest.clone(), size: bytes.len() as u64 };
         let event = Event::RunStarted {
             formula: plan.formula.clone(),
             fingerprint: plan.fingerprint.clone(),
@@ -260,7 +260,7 @@ impl LocalBackend {
             by: how.by.clone(),
         };
         let envelope = Envelope { v: JOURNAL_VERSION, run: run.clone(), seq: 1, at: started, event };
-        let batch = Batch { entries: vec![envelope.clone()], blobs: vec![Blob { digest, bytes: text.into_bytes() }] };
+        let batch = Batch { entries: vec![envelope.clone()], blobs: vec![Blob { digest, bytes }] };
         (batch, Arc::new(envelope))
     }
 }
@@ -290,7 +290,7 @@ impl Backend for LocalBackend {
         let lease = self.0.journal.create(&record, &self.0.holder, batch)?;
         let plan = Arc::new(plan);
         let mut state = RunState::new(plan.clone());
-        state.fold(&envelope.event).map_err(|corrupt| Error::Internal(corrupt.to_string()))?;
+        state.take(&envelope).map_err(|corrupt| Error::Internal(corrupt.to_string()))?;
         self.0.hub.event(&envelope);
         let shared = Arc::new(self.shared(plan, &run, started.to_string(), secrets, redactor.clone()));
         let recorder = Recorder::new(self.0.journal.clone(), lease.clone(), self.0.clock.clone(), self.0.hub.clone(), redactor, 2);

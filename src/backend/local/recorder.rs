@@ -11,7 +11,7 @@ use crate::backend::redact::Redactor;
 use crate::clock::Clock;
 use crate::engine::RunState;
 use crate::journal::{Ack, Batch, Blob, Journal, Lease};
-use crate::model::{BLOB_THRESHOLD, Envelope, Event, JOURNAL_VERSION, Payload, canonical_json, digest_of};
+use crate::model::{BLOB_THRESHOLD, Envelope, Event, JOURNAL_VERSION, Payload, canonical_json, digest_of_bytes};
 use crate::report::Hub;
 
 /// A batch on its way to the disk, with what may start once it is there.
@@ -61,8 +61,8 @@ impl<T> Recorder<T> {
 
     /// Folds an event and adds it to the batch that the next [`Recorder::flush`] hands over.
     pub(super) fn record(&mut self, state: &mut RunState, event: Event) -> Result<(), Error> {
-        state.fold(&event).map_err(|corrupt| Error::Internal(format!("the driver made an event that does not fit: {corrupt}")))?;
         let envelope = Envelope { v: JOURNAL_VERSION, run: self.lease.run.clone(), seq: self.next, at: self.clock.now(), event };
+        state.take(&envelope).map_err(|corrupt| Error::Internal(format!("the driver made an event that does not fit: {corrupt}")))?;
         self.next += 1;
         self.batch.entries.push(envelope);
         Ok(())
@@ -81,7 +81,7 @@ impl<T> Recorder<T> {
         if text.len() <= BLOB_THRESHOLD {
             return Payload::Value(value);
         }
-        let (digest, size) = (digest_of(&value), text.len() as u64);
+        let (digest, size) = (digest_of_bytes(text.as_bytes()), text.len() as u64);
         self.batch.blobs.push(Blob { digest: digest.clone(), bytes: text.into_bytes() });
         self.values.insert(digest.clone(), Arc::new(value));
         Payload::Blob { digest, size }

@@ -31,6 +31,7 @@ pub(super) enum Key {
     Probe(StepIx),
     Attempt(StepIx, u32),
     Undo(StepIx),
+    Ask(StepIx),
 }
 
 /// Work whose intent is on its way to the disk, or there.
@@ -53,6 +54,8 @@ pub(super) enum Ended {
     Probed(ProbeReason, Result<Probe<Value, Value>, StepError>),
     Attempted(u32, Result<Value, StepError>),
     Undone(Result<(), StepError>),
+    /// The probe of a gate answered yes or not yet, or could not be asked.
+    Asked(Result<bool, StepError>),
 }
 
 /// SIGTERM; the number is part of the ABI.

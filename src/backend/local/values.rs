@@ -115,8 +115,12 @@ pub(super) fn gate_opened(shared: &Shared, state: &RunState, step: StepIx, rende
                 Some(at) => Some(at?),
                 None => after("for")?,
             };
-            let until = until.ok_or_else(|| StepError::permanent(format!("gate `{}` has neither `for` nor `until`", planned.id)))?;
-            (format!("waits until {until}"), Some(until))
+            match (rendered.with.get("probe").is_some(), until) {
+                (false, None) => return Err(StepError::permanent(format!("gate `{}` has neither `for`, `until` nor `probe`", planned.id))),
+                (false, Some(at)) => (format!("waits until {at}"), until),
+                (true, Some(at)) => (format!("waits until its probe says yes, at most until {at}"), until),
+                (true, None) => ("waits until its probe says yes".to_owned(), None),
+            }
         }
         _ => (text("prompt").unwrap_or("Go on?").to_owned(), after("expires")?),
     };

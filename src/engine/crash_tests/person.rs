@@ -48,7 +48,7 @@ impl Sim {
                 _ => continue,
             };
             if self.state.valid_answers(step).iter().any(|(valid, _)| *valid == answer) {
-                let request = Request::Settle { by: "me".into(), step: self.formula.id(step), answer, reason: String::new() };
+                let request = Request::Settle { by: "me".into(), step: self.formula.id(step), answer, reason: String::new(), output: None };
                 self.ask(&request)?;
                 said = true;
             }

@@ -146,9 +146,9 @@ impl Sim {
     }
 
     pub(super) fn record(&mut self, event: Event) -> Result<(), Broken> {
-        self.state.fold(&event).map_err(|corrupt| corrupt.to_string())?;
-        laws::recorded(self, &event)?;
         let envelope = Envelope { v: 1, run: RunId("R".into()), seq: self.seq() + 1, at: Timestamp(0), event };
+        self.state.take(&envelope).map_err(|corrupt| corrupt.to_string())?;
+        laws::recorded(self, &envelope.event)?;
         self.pending.push(Rc::new(envelope));
         Ok(())
     }
@@ -210,6 +210,8 @@ impl Sim {
                 Command::ScheduleRetry { step, attempt } => {
                     Event::RetryScheduled { step: self.formula.id(step), attempt, at: self.now.plus_millis(10) }
                 }
+                // Gates of these plans have no probes: for the core the answer is one more decision.
+                Command::AskGate(_) => continue,
                 Command::OpenGate(step) => {
                     let until = self.formula.until.map(|millis| self.now.plus_millis(millis));
                     Event::GateOpened { step: self.formula.id(step), prompt: String::new(), digest: "digest".into(), until }

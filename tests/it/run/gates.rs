@@ -1,0 +1,85 @@
+//! Gates that wait for the world, and what people say about a step.
+
+use serde_json::json;
+
+use super::{run, write_formula};
+use crate::support::{Sandbox, formula};
+
+/// A gate that waits for a file, and a step after it.
+fn until_there(more: &str) -> String {
+    format!(
+        r#"
+[[steps]]
+id = "settled"
+uses = "wait"
+with = {{ probe = ["test", "-e", "there"], every = "20ms"{more} }}
+
+[[steps]]
+id = "after"
+uses = "write-file"
+with = {{ path = "after", content = "{{{{ steps.settled.outputs.at }}}}" }}
+"#
+    )
+}
+
+#[test]
+fn a_wait_with_a_probe_lasts_until_it_says_yes_and_takes_no_slot() {
+    let sandbox = Sandbox::new();
+    let other = "\n[[steps]]\nid = \"makes\"\nuses = \"shell\"\nneeds = []\nwith = { script = \"touch there\", idempotent = true }\n";
+    write_formula(&sandbox, "waits", &format!("max_parallel = 1\n{}{other}", until_there("")));
+    let ran = run(&sandbox, "waits").args(["--json"]).run();
+    ran.exits(0);
+    let decided = ran.json().into_iter().find(|line| line["event"]["type"] == "gate_decided").expect("it was decided");
+    assert_eq!((&decided["event"]["by"], &decided["event"]["approved"]), (&json!("probe"), &json!(true)));
+    assert_eq!(sandbox.read("after"), decided["at"].as_str().expect("a time"));
+}
+
+#[test]
+fn a_wait_whose_probe_never_says_yes_ends_with_its_time_and_can_be_asked_again() {
+    let sandbox = Sandbox::new();
+    write_formula(&sandbox, "waits", &until_there(r#", for = "100ms""#));
+    let held = run(&sandbox, "waits").args(["--json"]).run();
+    held.exits(11);
+    assert_eq!((&held.verdict()["failed_step"], &held.verdict()["class"]), (&json!("settled"), &json!("refused")));
+    assert!(held.verdict()["message"].as_str().is_some_and(|text| text.contains("it did not say yes in time")), "{}", held.verdict());
+    sandbox.write("there", "");
+    run(&sandbox, "waits").run().exits(0);
+    assert!(sandbox.work().join("after").exists());
+}
+
+#[test]
+fn a_probe_that_cannot_be_started_fails_its_gate_at_once() {
+    let sandbox = Sandbox::new();
+    write_formula(&sandbox, "waits", &until_there("").replace("\"test\"", "\"no-such-program\""));
+    run(&sandbox, "waits").run().exits(11).stderr_has("no-such-program");
+}
+
+#[test]
+fn what_a_person_took_for_done_gives_the_outputs_that_they_name() {
+    let sandbox = Sandbox::new();
+    let body = r#"
+[[steps]]
+id = "ships"
+uses = "shell"
+timeout = "50ms"
+with = { script = "sleep 600", outputs = ["digest"] }
+
+[[steps]]
+id = "tells"
+uses = "write-file"
+with = { path = "told", content = "{{ steps.ships.outputs.digest }}" }
+"#;
+    write_formula(&sandbox, "ships", body);
+    let held = run(&sandbox, "ships").args(["--json"]).run();
+    held.exits(20);
+    let id = held.run_id();
+    let settle = |words: &[&str]| {
+        let all = [&["settle", &id, "ships", "--adopt", "--reason", "it is shipped"], words].concat();
+        formula(&sandbox).args(all).run()
+    };
+    settle(&["--output", "digest"]).exits(2).stderr_has("there is no `=`");
+    settle(&["--output", &format!("digest={}", "x".repeat(600))]).exits(2).stderr_has("at most 512");
+    settle(&["--output", "digest=abc"]).exits(0);
+    run(&sandbox, "ships").run().exits(0);
+    assert_eq!(sandbox.read("told"), "abc");
+}
