@@ -3,6 +3,7 @@
 //! A kind is one file in this folder and one line in [`BUILTIN`]. It sees [`contract`] and the ports of [`world`]; never a graph,
 //! a journal or another step.
 
+pub mod compose_file;
 pub mod compose_restart;
 pub mod contract;
 pub mod docker_build;
