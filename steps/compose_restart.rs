@@ -1,6 +1,6 @@
 //! `compose-restart` brings services of a compose project up to what its file says now, and waits until they are well.
 //!
-//! **Takes** a compose file and services. Only these services are touched, not what they depend on. `variables` override those of the
+//! **Takes** a compose file and services. Only these services are touched; what they depend on must be as the file says. `variables` override those of the
 //! file; `image_id` is the image that their containers must run in the end.
 //!
 //! **Gives** container and image id of each service.
@@ -20,12 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{Behaviour, Change, Class, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
 use crate::kit::readiness::{self, CONFIG_HASH};
 use crate::kit::{Period, compose, engine_tag, text};
-use crate::world::{ComposeFile, ComposeService, Container, ImageRef, PortErrorKind, Up};
+use crate::world::{ComposeFile, ComposeService, Container, ImageRef, Up};
 
 /// Between two looks while waiting.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// So often `up` is tried while leftovers of an interrupted one are in its way.
-const TRIES: u32 = 3;
 
 /// The kind `compose-restart`.
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +174,8 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
 
     async fn run(&self, cx: &Context, params: &Params, _before: Option<&Before>) -> Result<Output, StepError> {
         let project = Project::read(cx, params).await?;
-        let _lock = cx.unless_cancelled(cx.world.files.lock(&cx.workdir, &project.file.file)).await?;
+        let _lock = compose::lock(cx, &project.file).await?;
+        project.may_go_up(cx).await?;
         project.up(cx).await?;
         let services = project.wait(cx, params).await?;
         Ok(Output { project: project.name, services })
@@ -185,7 +184,7 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
     async fn undo(&self, cx: &Context, params: &Params, before: Option<&Before>, _output: Option<&Output>) -> Result<(), StepError> {
         let before = before.ok_or_else(|| StepError::refused("what ran before was not recorded"))?;
         let project = Project::read(cx, params).await?;
-        let _lock = cx.unless_cancelled(cx.world.files.lock(&cx.workdir, &project.file.file)).await?;
+        let _lock = compose::lock(cx, &project.file).await?;
         let running = readiness::services(cx, &project.name).await?;
         let mut back = Vec::new();
         for service in &project.services {
@@ -217,6 +216,8 @@ struct Project {
     name: String,
     file: ComposeFile,
     services: Vec<ComposeService>,
+    /// What those depend on, and is not named.
+    needed: Vec<ComposeService>,
 }
 
 impl Project {
@@ -235,7 +236,20 @@ impl Project {
             return Err(StepError::permanent(format!("`{}` has no service {}", params.file, text::some_of(&unknown)))
                 .hint(format!("it has {}", text::some_of(&known))));
         }
-        Ok(Self { name, file, services: all.into_iter().filter(|service| params.services.contains(&service.name)).collect() })
+        let mut wanted = params.services.clone();
+        let mut at = 0;
+        while let Some(name) = wanted.get(at).cloned() {
+            let depends_on = all.iter().find(|service| service.name == name).map(|service| service.depends_on.clone());
+            for name in depends_on.unwrap_or_default() {
+                if !wanted.contains(&name) {
+                    wanted.push(name);
+                }
+            }
+            at += 1;
+        }
+        let all = all.into_iter().filter(|service| wanted.contains(&service.name));
+        let (services, needed) = all.partition(|service| params.services.contains(&service.name));
+        Ok(Self { name, file, services, needed })
     }
 
     /// The image that a service must run, if it can be told yet.
@@ -247,39 +261,28 @@ impl Project {
         }
     }
 
-    /// Brings the services up. What an interrupted `up` left in its way is removed first; where there was such, a failure is not
-    /// final, since what it was stopping may still be going down.
+    /// Brings the services up.
     async fn up(&self, cx: &Context) -> Result<(), StepError> {
-        let names = self.services.iter().map(|service| service.name.clone()).collect();
-        let up = Up { services: names, no_deps: true, force_recreate: false };
-        let mut swept = false;
-        for number in 1.. {
-            swept |= self.sweep(cx).await?;
-            cx.proceed()?;
-            match cx.world.compose.up(&self.file, &up, cx.output.as_ref(), &cx.cancel).await {
-                Ok(()) => break,
-                Err(error) if error.kind != PortErrorKind::Cancelled && number < TRIES && swept => {
-                    cx.log(format!("trying again: {}", error.message));
-                    cx.sleep(INTERVAL).await?;
-                }
-                Err(error) => return Err(error.into()),
+        let services = self.services.iter().map(|service| service.name.clone()).collect();
+        compose::up(cx, &self.name, &self.file, &Up { services, ..Up::default() }).await
+    }
+
+    /// Compose looks after what the services depend on, too. That must be as the file says, for it is nobody's business here.
+    async fn may_go_up(&self, cx: &Context) -> Result<(), StepError> {
+        let running = readiness::services(cx, &self.name).await?;
+        for service in &self.needed {
+            let containers = running.get(&service.name).map(Vec::as_slice).unwrap_or_default();
+            let image = compose::image_id(cx, &self.name, service).await?;
+            let why = match containers {
+                [] => Some("it has no container".to_owned()),
+                containers => containers.iter().find_map(|container| compose::differs(service, image.as_deref(), container)),
+            };
+            if let Some(why) = why {
+                let message = format!("`{}`, which is depended on, is not what its file says: {why}", service.name);
+                return Err(StepError::refused(message).hint("name it in `services` too, or bring all up with `compose-up`"));
             }
         }
         Ok(())
-    }
-
-    /// Removes containers that an interrupted `up` made and never started: while they hold their names, no `up` succeeds.
-    /// Answers whether there were any.
-    async fn sweep(&self, cx: &Context) -> Result<bool, StepError> {
-        let mut any = false;
-        for (service, containers) in readiness::services(cx, &self.name).await? {
-            for container in containers.iter().filter(|container| container.state == "created" && is_leftover(&container.name)) {
-                cx.log(format!("removing `{}`, which an interrupted `up` of `{service}` left", container.name));
-                cx.world.docker.remove_container(&container.id, true).await?;
-                any = true;
-            }
-        }
-        Ok(any)
     }
 
     /// Waits until all services are as wanted, in two looks in a row that see the very same containers: one that dies at once
@@ -346,7 +349,7 @@ impl Project {
             cx.world.docker.tag(&ran.image_id, &ImageRef::parse(reference)?).await?;
         }
         let only: Vec<ComposeService> = services.iter().map(|(service, _)| (*service).clone()).collect();
-        Self { name: self.name.clone(), file: self.file.clone(), services: only }.up(cx).await
+        Self { name: self.name.clone(), file: self.file.clone(), services: only, needed: Vec::new() }.up(cx).await
     }
 }
 
@@ -387,11 +390,6 @@ fn same(before: &[Ran], now: &[Container]) -> bool {
     before.sort_unstable();
     now.sort_unstable();
     before == now
-}
-
-/// Compose gives the container it is about to replace, and the new one meanwhile, a name of twelve hexadecimal digits and the old name.
-fn is_leftover(name: &str) -> bool {
-    name.split_once('_').is_some_and(|(start, _)| start.len() == 12 && start.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl From<&Container> for Ran {

@@ -43,12 +43,13 @@ pub struct ComposeService {
 /// What to bring up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Up {
-    /// Services; empty for all.
+    /// Services, with what they depend on; empty for all. Compose has a way to leave out what they depend on, but the container then
+    /// bears another hash than the file gives it, and the next plain `up` makes it once more.
     pub services: Vec<String>,
-    /// Leave what they depend on alone.
-    pub no_deps: bool,
-    /// Recreate even what has not changed.
+    /// Recreate even what has not changed of these services.
     pub force_recreate: bool,
+    /// Fail for an image that is not on the engine, instead of pulling it.
+    pub no_pull: bool,
 }
 
 /// The reference implementation of compose, v2.
@@ -58,6 +59,8 @@ pub trait Compose: Send + Sync {
     async fn version(&self) -> PortResult<String>;
     /// The resolved project name and services, in file order; `Invalid` with compose's own words.
     async fn config(&self, file: &ComposeFile) -> PortResult<(String, Vec<ComposeService>)>;
+    /// Containers of these services, and of those that they depend on, that `up` would make anew: by name, as compose itself says.
+    async fn recreates(&self, file: &ComposeFile, services: &[String]) -> PortResult<Vec<String>>;
     /// `up -d`, without waiting for health.
     async fn up(&self, file: &ComposeFile, up: &Up, output: &dyn Output, cancel: &Cancel) -> PortResult<()>;
     /// Stops services without removing them.

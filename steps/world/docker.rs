@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Credentials, ImageRef, Output, PortResult};
 
@@ -132,6 +133,48 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
 }
 
+/// All that is needed to make a container once more, just as it was: names, image, configuration, networks, and the volumes that it
+/// had, those without a name included. Holds what the container was told, secrets too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blueprint {
+    /// Name without the slash.
+    pub name: String,
+    /// Reference or id that the image is found by when it is made again.
+    pub image: String,
+    /// Containers, by id or name, whose network, processes or volumes it shares.
+    pub shares: Vec<String>,
+    /// The rest, in the engine's own words.
+    pub detail: Value,
+}
+
+impl Blueprint {
+    /// The same for a container that leans on another one instead of `old`.
+    #[must_use]
+    pub fn leaning_on(&self, old: &str, new: &str) -> Self {
+        let shares = self.shares.iter().map(|id| if id == old { new.to_owned() } else { id.clone() }).collect();
+        Self { shares, detail: replaced(&self.detail, old, new), ..self.clone() }
+    }
+}
+
+/// A value with a text replaced in all that it holds.
+fn replaced(value: &Value, old: &str, new: &str) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace(old, new)),
+        Value::Array(items) => Value::Array(items.iter().map(|item| replaced(item, old, new)).collect()),
+        Value::Object(table) => Value::Object(table.iter().map(|(key, item)| (key.clone(), replaced(item, old, new))).collect()),
+        other => other.clone(),
+    }
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// The container engine, API 1.41 (20.10) and later. Names are validated before they become part of an address.
 #[async_trait]
 pub trait Docker: Send + Sync {
@@ -161,4 +204,20 @@ pub trait Docker: Send + Sync {
     async fn logs(&self, container: &str, lines: usize) -> PortResult<String>;
     /// Removes a container; fine if there is none.
     async fn remove_container(&self, container: &str, force: bool) -> PortResult<()>;
+    /// What is needed to make a container again, None if there is none.
+    async fn blueprint(&self, container: &str) -> PortResult<Option<Blueprint>>;
+    /// Makes a container, and does not start it; its id. `Conflict` where the name is taken, `NotFound` where the image is gone.
+    async fn create_container(&self, blueprint: &Blueprint) -> PortResult<String>;
+    /// Starts a container; fine if it runs.
+    async fn start_container(&self, container: &str) -> PortResult<()>;
+    /// Stops a container as itself says it wants to be stopped; fine if it does not run or there is none.
+    async fn stop_container(&self, container: &str) -> PortResult<()>;
+    /// Gives a container another name.
+    async fn rename_container(&self, container: &str, name: &str) -> PortResult<()>;
+    /// Images with a name in that repository, by id.
+    async fn images(&self, repository: &str) -> PortResult<Vec<Image>>;
+    /// Networks that bear all these labels, by name.
+    async fn networks(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Network>>;
+    /// Removes a network; fine if there is none, `Conflict` where containers are in it.
+    async fn remove_network(&self, network: &str) -> PortResult<()>;
 }

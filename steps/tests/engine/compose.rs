@@ -136,13 +136,23 @@ async fn up_changes_what_changed_and_nothing_else() {
     assert_eq!(project.ids().await, ids);
 
     project.folder.write(".env", b"GREETING=changed\n");
-    let only_web = Up { services: vec!["web".into()], no_deps: true, force_recreate: false };
+    let only_web = Up { services: vec!["web".into()], ..Up::default() };
     compose.up(&project.file(), &only_web, &output, &cancel).await.expect("up web");
     let changed = project.ids().await;
     assert_eq!(changed["base"], ids["base"]);
     assert_ne!(changed["web"], ids["web"]);
+    let (_, services) = compose.config(&project.file()).await.expect("a valid file");
+    let hash = project.containers().await["web"].labels["com.docker.compose.config-hash"].clone();
+    assert!(services.iter().any(|service| service.name == "web" && service.config_hash == hash), "the hash that the file gives it");
+    let both = ["web".to_owned(), "base".to_owned()];
+    assert_eq!(compose.recreates(&project.file(), &both).await.expect("an answer"), [""; 0]);
+    project.folder.write(".env", b"GREETING=once more\n");
+    let anew = compose.recreates(&project.file(), &both).await.expect("an answer");
+    assert_eq!(anew, [format!("{}-web-1", project.name)]);
+    project.folder.write(".env", b"GREETING=changed\n");
+    assert_eq!(project.ids().await, changed, "asking changes nothing");
 
-    let base_again = Up { services: vec!["base".into()], no_deps: true, force_recreate: true };
+    let base_again = Up { services: vec!["base".into()], force_recreate: true, no_pull: true };
     compose.up(&project.file(), &base_again, &output, &cancel).await.expect("up base");
     assert_ne!(project.ids().await["base"], ids["base"]);
 

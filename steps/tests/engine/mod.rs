@@ -1,5 +1,6 @@
 //! One file per thing that is tried on the real one.
 
+mod again;
 mod build;
 mod compose;
 mod context;

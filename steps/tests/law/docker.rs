@@ -154,7 +154,7 @@ fn with_old_container(state: &mut State) {
         profiles: Vec::new(),
         env: std::collections::BTreeMap::new(),
     };
-    let up = formula_steps::world::Up { services: vec!["web".into()], no_deps: true, force_recreate: false };
+    let up = formula_steps::world::Up { services: vec!["web".into()], ..formula_steps::world::Up::default() };
     let output = formula_steps::world::OutputBuffer::new();
     futures_util::FutureExt::now_or_never(world.compose.up(&file, &up, &output, &formula_steps::world::Cancel::new()))
         .expect("a fake does not wait")

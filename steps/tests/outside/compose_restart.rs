@@ -93,3 +93,22 @@ async fn what_an_interrupted_up_left_is_swept_away() {
     let error = bench.run(&params("v1")).await.unwrap_err();
     assert!(error.message.contains("137"), "a failure that no leftover explains is not repeated: {error}");
 }
+
+#[tokio::test]
+async fn what_is_depended_on_must_be_as_the_file_says() {
+    let file = "name: shop\nservices:\n  web:\n    image: shop:${TAG}\n    depends_on: [db]\n  db:\n    image: shop:db\n";
+    let bench = Bench::new("compose-restart", |state| {
+        box_with(FakeRun::default())(state);
+        state.put("/work/docker-compose.yml", file);
+    });
+    let error = bench.run(&params("v1")).await.unwrap_err();
+    assert_eq!(error.class, Class::Refused);
+    assert!(error.message.contains("`db`") && error.message.contains("no container"), "{error}");
+    let both = json!({ "services": ["web", "db"], "variables": ["TAG=v1"] });
+    bench.run(&both).await.unwrap();
+    let db = |bench: &Bench| bench.fake.state().docker.containers.into_values().find(|container| container.name == "shop-db-1").unwrap().id;
+    let before = db(&bench);
+    bench.run(&params("v2")).await.unwrap();
+    assert_eq!(db(&bench), before, "only `web` is another one");
+    assert_eq!(images(&bench).iter().filter(|(_, image)| image == TWO).count(), 1);
+}

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{Build, Builder, Cancel, Compose, ComposeFile, ComposeService, ImageRef, Output, PortError, PortResult, Up};
+use super::super::{
+    Build, Builder, Cancel, Compose, ComposeFile, ComposeService, Container, ImageRef, Output, PortError, PortErrorKind, PortResult, Up,
+};
 use super::{FakeImage, FakeWorld, State, compose_file, ids};
 
 const PROJECT: &str = "com.docker.compose.project";
@@ -14,6 +16,9 @@ const SERVICE: &str = "com.docker.compose.service";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 const NUMBER: &str = "com.docker.compose.container-number";
+const FILES: &str = "com.docker.compose.project.config_files";
+const FOLDER: &str = "com.docker.compose.project.working_dir";
+const NETWORK: &str = "com.docker.compose.network";
 
 /// The compose program.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,7 +44,8 @@ fn read(state: &State, file: &ComposeFile) -> PortResult<(String, Vec<ComposeSer
     let table = document["services"].as_object().ok_or_else(|| PortError::invalid("no service selected"))?;
     for (name, config) in table {
         let profiles = strings(&config["profiles"]);
-        if !profiles.is_empty() && !profiles.iter().any(|profile| file.profiles.contains(profile)) {
+        let on = |profile: &String| file.profiles.iter().any(|one| one == profile || one == "*");
+        if !profiles.is_empty() && !profiles.iter().any(on) {
             continue;
         }
         services.push(ComposeService {
@@ -67,30 +73,54 @@ fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-/// The services wanted, with what they depend on.
-fn wanted<'a>(services: &'a [ComposeService], up: &Up) -> PortResult<Vec<&'a ComposeService>> {
+/// The services wanted, with what they depend on, each after what it depends on.
+fn wanted<'a>(services: &'a [ComposeService], up: &[String]) -> PortResult<Vec<&'a ComposeService>> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
-    let mut open: Vec<&str> = if up.services.is_empty() {
-        services.iter().map(|one| one.name.as_str()).collect()
-    } else {
-        up.services.iter().map(String::as_str).collect()
-    };
+    let mut open: Vec<&str> =
+        if up.is_empty() { services.iter().map(|one| one.name.as_str()).collect() } else { up.iter().map(String::as_str).collect() };
     while let Some(name) = open.pop() {
         let service = services.iter().find(|one| one.name == name);
         let service = service.ok_or_else(|| PortError::invalid(format!("no such service: {name}")))?;
-        if names.insert(&service.name) && !up.no_deps {
+        if names.insert(&service.name) {
             open.extend(service.depends_on.iter().map(String::as_str));
         }
     }
-    Ok(services.iter().filter(|one| names.contains(one.name.as_str())).collect())
+    let mut ordered: Vec<&ComposeService> = Vec::new();
+    while ordered.len() < names.len() {
+        let placed = |name: &String| ordered.iter().any(|one| one.name == *name);
+        let ready = |one: &&ComposeService| names.contains(one.name.as_str()) && !placed(&one.name) && one.depends_on.iter().all(placed);
+        let next: Vec<&ComposeService> = services.iter().filter(ready).collect();
+        if next.is_empty() {
+            return Err(PortError::invalid("dependency cycle detected"));
+        }
+        ordered.extend(next);
+    }
+    Ok(ordered)
+}
+
+/// What came of one service.
+#[derive(PartialEq, Eq)]
+enum Came {
+    Kept,
+    Made,
+    MadeAnew,
 }
 
 impl State {
     /// The image of a service: there, pulled, or built.
-    fn service_image(&mut self, file: &ComposeFile, project: &str, service: &ComposeService) -> PortResult<(String, String)> {
+    fn service_image(
+        &mut self,
+        file: &ComposeFile,
+        project: &str,
+        service: &ComposeService,
+        no_pull: bool,
+    ) -> PortResult<(String, String)> {
         let reference = service.image.clone().unwrap_or_else(|| format!("{project}-{}", service.name));
         if let Some((id, _)) = self.docker.find(&reference) {
             return Ok((reference, id.clone()));
+        }
+        if no_pull {
+            return Err(PortError::failed(format!("Error response from daemon: No such image: {reference}")));
         }
         let name = ImageRef::parse(&reference)?;
         if service.config["build"].is_null() {
@@ -116,48 +146,68 @@ impl State {
         Ok((reference, id))
     }
 
+    /// The container of a service, if there is one; one that an interrupted `up` left beside it is in the way of the next.
+    fn there(&self, project: &str, service: &str) -> PortResult<Option<Container>> {
+        let bears = |container: &&Container, key: &str, value: &str| container.labels.get(key).is_some_and(|there| there == value);
+        let mut found: Vec<&Container> =
+            self.docker.containers.values().filter(|one| bears(one, PROJECT, project) && bears(one, SERVICE, service)).collect();
+        found.sort_by_key(|container| container.state == "created");
+        match found.as_slice() {
+            [_, left, ..] if left.state == "created" => {
+                let message = format!("Conflict. The container name \"/{}\" is already in use", left.name);
+                Err(PortError::new(PortErrorKind::Conflict, message))
+            }
+            found => Ok(found.first().map(|&container| container.clone())),
+        }
+    }
+
     fn up_one(
         &mut self,
         file: &ComposeFile,
         project: &str,
         service: &ComposeService,
-        force: bool,
+        up: (&Up, bool),
         fresh: impl FnOnce() -> (String, String),
-    ) -> PortResult<bool> {
-        let (reference, image_id) = self.service_image(file, project, service)?;
-        let of_service = |key: &str, labels: &BTreeMap<String, String>, value: &str| labels.get(key).is_some_and(|there| there == value);
-        let there = self
-            .docker
-            .containers
-            .values_mut()
-            .find(|container| of_service(PROJECT, &container.labels, project) && of_service(SERVICE, &container.labels, &service.name));
-        let mut old = None;
-        if let Some(there) = there {
-            let same = of_service(CONFIG_HASH, &there.labels, &service.config_hash) && there.image_id == image_id;
+    ) -> PortResult<Came> {
+        let (up, force) = up;
+        let (reference, image_id) = self.service_image(file, project, service, up.no_pull)?;
+        let old = self.there(project, &service.name)?;
+        if let Some(there) = &old {
+            let same = there.labels.get(CONFIG_HASH) == Some(&service.config_hash) && there.image_id == image_id;
             if same && !force {
                 if there.state == "exited" || there.state == "created" {
-                    there.state = "running".into();
-                    there.exit_code = None;
+                    self.start(&there.id);
                 }
-                return Ok(false);
+                return Ok(Came::Kept);
             }
-            old = Some(there.id.clone());
-        }
-        if let Some(old) = old {
-            self.docker.containers.remove(&old);
+            self.docker.containers.remove(&there.id);
         }
         let named = service.config["container_name"].as_str().map(str::to_owned);
         let name = named.unwrap_or_else(|| format!("{project}-{}-1", service.name));
+        if self.docker.containers.values().any(|container| container.name == name) {
+            let message = format!("Conflict. The container name \"/{name}\" is already in use");
+            return Err(PortError::new(PortErrorKind::Conflict, message));
+        }
         let (id, started_at) = fresh();
         let mut container = self.container(id.clone(), &name, &reference, &image_id, started_at);
-        container.networks.insert(format!("{project}_default"), "172.18.0.2".to_owned());
-        for (key, value) in
-            [(PROJECT, project), (SERVICE, &service.name), (CONFIG_HASH, &service.config_hash), (ONE_OFF, "False"), (NUMBER, "1")]
-        {
+        let network = format!("{project}_default");
+        let labels = [(PROJECT, project), (NETWORK, "default")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        self.docker.networks.entry(network.clone()).or_insert_with(|| labels.into());
+        container.networks.insert(network, "172.18.0.2".to_owned());
+        let (files, folder) = (file.file.to_string_lossy(), file.dir.to_string_lossy());
+        for (key, value) in [
+            (PROJECT, project),
+            (SERVICE, &service.name),
+            (CONFIG_HASH, &service.config_hash),
+            (ONE_OFF, "False"),
+            (NUMBER, "1"),
+            (FILES, &files),
+            (FOLDER, &folder),
+        ] {
             container.labels.insert(key.to_owned(), value.to_owned());
         }
         self.docker.containers.insert(id, container);
-        Ok(true)
+        Ok(if old.is_some() { Came::MadeAnew } else { Came::Made })
     }
 }
 
@@ -173,6 +223,21 @@ impl Compose for FakeWorld {
         self.look("compose.config", file.file.display(), |state| read(state, file))
     }
 
+    async fn recreates(&self, file: &ComposeFile, services: &[String]) -> PortResult<Vec<String>> {
+        self.look("compose.recreates", format_args!("{} {services:?}", file.file.display()), |state| {
+            let (project, all) = read(state, file)?;
+            let mut found = Vec::new();
+            for service in wanted(&all, services)? {
+                let Some(there) = state.there(&project, &service.name)? else { continue };
+                let image = service.image.as_deref().and_then(|image| state.docker.find(image)).map(|(id, _)| id);
+                if there.labels.get(CONFIG_HASH) != Some(&service.config_hash) || image != Some(&there.image_id) {
+                    found.push(there.name);
+                }
+            }
+            Ok(found)
+        })
+    }
+
     async fn up(&self, file: &ComposeFile, up: &Up, output: &dyn Output, cancel: &Cancel) -> PortResult<()> {
         let detail = format!("{} services={:?} force={}", file.file.display(), up.services, up.force_recreate);
         let fresh = || {
@@ -184,11 +249,18 @@ impl Compose for FakeWorld {
                 return Err(PortError::cancelled());
             }
             let (project, services) = read(state, file)?;
-            let mut made = Vec::new();
-            for service in wanted(&services, up)? {
-                if state.up_one(file, &project, service, up.force_recreate, fresh)? {
-                    made.push(service.name.clone());
+            let (mut made, mut anew) = (Vec::new(), BTreeSet::new());
+            for service in wanted(&services, &up.services)? {
+                let named = up.services.is_empty() || up.services.contains(&service.name);
+                let force = up.force_recreate && named || service.depends_on.iter().any(|name| anew.contains(name));
+                match state.up_one(file, &project, service, (up, force), fresh)? {
+                    Came::Kept => continue,
+                    Came::Made => {}
+                    Came::MadeAnew => {
+                        anew.insert(service.name.clone());
+                    }
                 }
+                made.push(service.name.clone());
             }
             Ok(made)
         })?;

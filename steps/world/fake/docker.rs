@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    Build, Built, Container, ContainerHealth, Credentials, Docker, Engine, Image, ImageRef, Output, PortError, PortErrorKind, PortResult,
-    Transfer, Volume,
+    Blueprint, Build, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Network, Output, PortError, PortErrorKind,
+    PortResult, Transfer, Volume,
 };
 use super::registry::{Wish, may_move};
 use super::{FakeWorld, State, ids};
@@ -24,6 +24,8 @@ pub struct FakeDocker {
     pub containers: BTreeMap<String, Container>,
     /// Volumes that have a name.
     pub volumes: Vec<Volume>,
+    /// Labels of networks by name.
+    pub networks: BTreeMap<String, BTreeMap<String, String>>,
     /// How containers turn out, by the reference of their image; those of others run.
     #[serde(skip_serializing)]
     pub runs: BTreeMap<String, FakeRun>,
@@ -55,6 +57,8 @@ pub struct FakeRun {
     pub exit_code: Option<i64>,
     /// Health, where the image has a check.
     pub health: Option<String>,
+    /// What its check said, newest last.
+    pub health_log: Vec<String>,
     /// What it prints.
     pub log: String,
 }
@@ -79,7 +83,7 @@ impl FakeImage {
 
 impl FakeDocker {
     /// Drops what has no meaning but being another one. Which digests an engine knows is its memory of what it pushed and pulled;
-    /// an image without a name is content that nothing refers to.
+    /// an image without a name is content that nothing refers to, and a network nobody is in is none.
     pub(super) fn normalise(&mut self) {
         let used: Vec<_> = self.containers.values().map(|container| container.image_id.clone()).collect();
         self.images.retain(|id, image| !image.tags.is_empty() || used.contains(id));
@@ -87,6 +91,7 @@ impl FakeDocker {
             image.digests.clear();
             image.tags.sort();
         }
+        self.networks.retain(|name, _| self.containers.values().any(|container| container.networks.contains_key(name)));
         let containers = std::mem::take(&mut self.containers);
         for (_, mut container) in containers {
             container.id.clear();
@@ -108,11 +113,11 @@ impl FakeDocker {
         self.images.iter().find(|(_, image)| names(image))
     }
 
-    fn find_container(&self, name: &str) -> Option<&Container> {
+    pub(super) fn find_container(&self, name: &str) -> Option<&Container> {
         self.containers.get(name).or_else(|| self.containers.values().find(|container| container.name == name))
     }
 
-    fn up(&self) -> PortResult<()> {
+    pub(super) fn up(&self) -> PortResult<()> {
         if self.down {
             return Err(PortError::new(PortErrorKind::Unreachable, "the container engine does not answer").hint("start it"));
         }
@@ -187,25 +192,6 @@ impl State {
         }
         Ok((id, digest))
     }
-
-    /// A container of an image, as it turns out.
-    pub(super) fn container(&self, id: String, name: &str, reference: &str, image_id: &str, started_at: String) -> Container {
-        let run = self.docker.runs.get(reference).or_else(|| self.docker.runs.get(image_id)).cloned().unwrap_or_default();
-        Container {
-            id,
-            name: name.to_owned(),
-            image_id: image_id.to_owned(),
-            image: reference.to_owned(),
-            state: if run.state.is_empty() { "running".to_owned() } else { run.state },
-            exit_code: run.exit_code,
-            health: run.health.map(|status| ContainerHealth { status, log: Vec::new() }),
-            labels: BTreeMap::new(),
-            networks: BTreeMap::new(),
-            volumes: BTreeMap::new(),
-            restarts: 0,
-            started_at,
-        }
-    }
 }
 
 #[async_trait]
@@ -265,6 +251,11 @@ impl Docker for FakeWorld {
             state.docker.up()?;
             let listed = tagged(name);
             let used: Vec<_> = state.docker.containers.values().map(|container| container.image_id.clone()).collect();
+            let last = |(id, image): (&String, &FakeImage)| image.tags == [listed.as_str()] && used.contains(id);
+            if state.docker.images.iter().any(last) {
+                let message = format!("conflict: unable to remove repository reference `{name}`: a container is using its image");
+                return Err(PortError::new(PortErrorKind::Conflict, message));
+            }
             for image in state.docker.images.values_mut() {
                 image.tags.retain(|tag| *tag != listed);
             }
@@ -335,8 +326,7 @@ impl Docker for FakeWorld {
     async fn logs(&self, container: &str, lines: usize) -> PortResult<String> {
         self.look("docker.logs", container, |state| {
             state.docker.up()?;
-            let missing = || PortError::new(PortErrorKind::NotFound, format!("there is no container `{container}`"));
-            let found = state.docker.find_container(container).ok_or_else(missing)?;
+            let found = state.container_called(container)?;
             let log = state.docker.runs.get(&found.image).map(|run| run.log.clone()).unwrap_or_default();
             let all: Vec<_> = log.lines().collect();
             Ok(all[all.len().saturating_sub(lines)..].join("\n"))
@@ -351,6 +341,106 @@ impl Docker for FakeWorld {
                 return Err(PortError::new(PortErrorKind::Conflict, format!("container `{container}` is running")));
             }
             state.docker.containers.remove(&found.id);
+            Ok(())
+        })
+    }
+
+    async fn blueprint(&self, container: &str) -> PortResult<Option<Blueprint>> {
+        self.look("docker.blueprint", container, |state| {
+            state.docker.up()?;
+            let written = |found: &Container| Blueprint {
+                name: found.name.clone(),
+                image: found.image.clone(),
+                shares: Vec::new(),
+                detail: serde_json::to_value(found).unwrap_or_default(),
+            };
+            Ok(state.docker.find_container(container).map(written))
+        })
+    }
+
+    async fn create_container(&self, blueprint: &Blueprint) -> PortResult<String> {
+        let id = ids::sha256(self.unique().to_string());
+        self.change("docker.create_container", &blueprint.name, |state| {
+            state.docker.up()?;
+            state.name_is_free(&blueprint.name)?;
+            let image = state.docker.find(&blueprint.image).map(|(id, _)| id.clone()).ok_or_else(|| no_image(&blueprint.image))?;
+            let old: Container = serde_json::from_value(blueprint.detail.clone())
+                .map_err(|error| PortError::failed(format!("what was written down of a container: {error}")))?;
+            let made = Container {
+                id: id.clone(),
+                name: blueprint.name.clone(),
+                image: blueprint.image.clone(),
+                image_id: image,
+                state: "created".into(),
+                exit_code: None,
+                health: None,
+                restarts: 0,
+                ..old
+            };
+            state.docker.containers.insert(id.clone(), made);
+            Ok(id.clone())
+        })
+    }
+
+    async fn start_container(&self, container: &str) -> PortResult<()> {
+        self.change("docker.start_container", container, |state| {
+            let id = state.container_called(container)?.id;
+            state.start(&id);
+            Ok(())
+        })
+    }
+
+    async fn stop_container(&self, container: &str) -> PortResult<()> {
+        self.change("docker.stop_container", container, |state| {
+            state.docker.up()?;
+            let id = state.docker.find_container(container).map(|found| found.id.clone());
+            let found = id.and_then(|id| state.docker.containers.get_mut(&id));
+            if let Some(found) = found.filter(|found| found.state == "running" || found.state == "restarting") {
+                (found.state, found.exit_code) = ("exited".into(), Some(0));
+            }
+            Ok(())
+        })
+    }
+
+    async fn rename_container(&self, container: &str, name: &str) -> PortResult<()> {
+        self.change("docker.rename_container", format_args!("{container} {name}"), |state| {
+            let mut found = state.container_called(container)?;
+            state.name_is_free(name)?;
+            name.clone_into(&mut found.name);
+            state.docker.containers.insert(found.id.clone(), found);
+            Ok(())
+        })
+    }
+
+    async fn images(&self, repository: &str) -> PortResult<Vec<Image>> {
+        self.look("docker.images", repository, |state| {
+            state.docker.up()?;
+            let wanted = ImageRef::parse(repository)?.name();
+            let named = |image: &FakeImage| image.tags.iter().any(|tag| ImageRef::parse(tag).is_ok_and(|tag| tag.name() == wanted));
+            Ok(state.docker.images.iter().filter(|(_, image)| named(image)).map(|(id, image)| image.as_image(id)).collect())
+        })
+    }
+
+    async fn networks(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Network>> {
+        self.look("docker.networks", format_args!("{labels:?}"), |state| {
+            state.docker.up()?;
+            let bears = |there: &BTreeMap<String, String>| {
+                labels.iter().all(|(key, value)| there.get(key).is_some_and(|one| value.is_empty() || one == value))
+            };
+            let found = state.docker.networks.iter().filter(|(_, labels)| bears(labels));
+            Ok(found.map(|(name, _)| Network { id: ids::sha256(name), name: name.clone() }).collect())
+        })
+    }
+
+    async fn remove_network(&self, network: &str) -> PortResult<()> {
+        self.change("docker.remove_network", network, |state| {
+            state.docker.up()?;
+            let name = state.docker.networks.keys().find(|name| *name == network || ids::sha256(name) == network).cloned();
+            let Some(name) = name else { return Ok(()) };
+            if state.docker.containers.values().any(|container| container.networks.contains_key(&name)) {
+                return Err(PortError::new(PortErrorKind::Conflict, format!("network `{name}` has active endpoints")));
+            }
+            state.docker.networks.remove(&name);
             Ok(())
         })
     }

@@ -7,6 +7,7 @@
 mod clock;
 mod compose;
 mod compose_file;
+mod containers;
 mod docker;
 mod faults;
 mod files;

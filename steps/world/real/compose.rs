@@ -140,14 +140,23 @@ impl Compose for RealCompose {
 
     async fn up(&self, file: &ComposeFile, up: &Up, output: &dyn Output, cancel: &Cancel) -> PortResult<()> {
         let mut args: Vec<OsString> = ["up", "--detach", "--no-build", "--quiet-pull"].map(OsString::from).into();
-        if up.no_deps {
-            args.push("--no-deps".into());
+        if up.no_pull {
+            args.extend(["--pull".into(), "never".into()]);
         }
         if up.force_recreate {
             args.push("--force-recreate".into());
         }
         args.extend(services(&up.services)?);
         self.act(file, args, output, cancel).await
+    }
+
+    async fn recreates(&self, file: &ComposeFile, names: &[String]) -> PortResult<Vec<String>> {
+        let program = self.program().await?;
+        let mut args = arguments(file)?;
+        args.extend(["up", "--detach", "--dry-run", "--no-build", "--pull", "never"].map(OsString::from));
+        args.extend(services(names)?);
+        let said = self.ask(&program.argv, &args, Some(&file.dir), &file.env).await?;
+        if said.ok { Ok(recreated(&said.stderr)) } else { Err(failed("up --dry-run", "a failure", &said.stderr)) }
     }
 
     async fn stop(&self, file: &ComposeFile, names: &[String], output: &dyn Output, cancel: &Cancel) -> PortResult<()> {
@@ -170,7 +179,8 @@ fn arguments(file: &ComposeFile) -> PortResult<Vec<OsString>> {
         args.extend(["--env-file".into(), path(env_file).into()]);
     }
     for profile in &file.profiles {
-        args.extend(["--profile".into(), name(profile, "profile")?.into()]);
+        // `*` turns all of them on.
+        args.extend(["--profile".into(), if profile == "*" { "*".into() } else { name(profile, "profile")?.into() }]);
     }
     Ok(args)
 }
@@ -220,6 +230,19 @@ fn service(name: &str, config: &Value, hashes: &BTreeMap<&str, &str>, file: &Com
         depends_on,
         config: config.clone(),
     })
+}
+
+/// The containers that a dry run says would be made anew: ` DRY-RUN MODE -  Container shop-web-1  Recreate`.
+fn recreated(output: &str) -> Vec<String> {
+    let words = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let named = words.filter_map(|words| match words.as_slice() {
+        [.., "Container", name, "Recreate"] => Some((*name).to_owned()),
+        _ => None,
+    });
+    let mut found: Vec<String> = named.collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// A file that compose does not accept.
@@ -361,6 +384,8 @@ mod tests {
         ] {
             assert_eq!(failed("up", "exit code 1", output).kind, kind, "{output}");
         }
+        let dry = " DRY-RUN MODE -  Container x-1  Running \n DRY-RUN MODE -  Container y-1  Recreate \n DRY-RUN MODE -  Container y-1  Recreated \n";
+        assert_eq!(recreated(dry), ["y-1"]);
         assert_eq!(words("time=\"x\" level=warning msg=\"old\"\nreal reason\n"), "real reason");
     }
 }

@@ -3,6 +3,7 @@
 //! Names are validated before they become part of an address, since the library does not escape them. Every stream is read to its
 //! end with a watchdog of ours: the engine answers 200 before it knows how things go.
 
+mod again;
 mod buildx;
 mod classic;
 mod connect;
@@ -18,20 +19,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
-    TagImageOptionsBuilder,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RenameContainerOptionsBuilder, TagImageOptionsBuilder,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::build_context::BuildContext;
 use super::credentials::DockerConfig;
 use crate::world::{
-    Build, Builder, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Output, PortError, PortErrorKind, PortResult, Transfer,
-    Volume,
+    Blueprint, Build, Builder, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Network, Output, PortError, PortErrorKind,
+    PortResult, Transfer, Volume,
 };
 
 /// More of a container's output than this is cut off at its beginning.
 const MAX_LOGS: usize = 1024 * 1024;
+/// A container may take as long as it likes to stop; the engine kills it when its own time is up.
+const STOPPING: Duration = Duration::from_hours(1);
 /// Containers that are inspected at a time.
 const AT_A_TIME: usize = 8;
 
@@ -228,6 +231,70 @@ impl Docker for RealDocker {
         match self.client().await?.remove_container(name, Some(options)).await {
             Ok(()) => Ok(()),
             Err(error) => error::or_none::<()>(error, &format!("removing container `{name}`")).map(|_| ()),
+        }
+    }
+
+    async fn blueprint(&self, container: &str) -> PortResult<Option<Blueprint>> {
+        let name = names::container(container)?;
+        match self.client().await?.inspect_container(name, None).await {
+            Ok(found) => again::blueprint(found).map(Some),
+            Err(error) => error::or_none(error, &format!("looking at container `{name}`")),
+        }
+    }
+
+    async fn create_container(&self, blueprint: &Blueprint) -> PortResult<String> {
+        again::create(self, blueprint).await
+    }
+
+    async fn start_container(&self, container: &str) -> PortResult<()> {
+        let name = names::container(container)?;
+        let done = self.client().await?.start_container(name, None).await;
+        done.map_err(|error| error::map(error, &format!("starting container `{name}`")))
+    }
+
+    async fn stop_container(&self, container: &str) -> PortResult<()> {
+        let name = names::container(container)?;
+        let client = self.client().await?.clone().with_timeout(STOPPING);
+        match client.stop_container(name, None).await {
+            Ok(()) => Ok(()),
+            Err(error) => error::or_none::<()>(error, &format!("stopping container `{name}`")).map(|_| ()),
+        }
+    }
+
+    async fn rename_container(&self, container: &str, name: &str) -> PortResult<()> {
+        let container = names::container(container)?;
+        let options = RenameContainerOptionsBuilder::default().name(names::container(name)?).build();
+        let done = self.client().await?.rename_container(container, options).await;
+        done.map_err(|error| error::map(error, &format!("renaming container `{container}`")))
+    }
+
+    async fn images(&self, repository: &str) -> PortResult<Vec<Image>> {
+        let filters = std::collections::HashMap::from([("reference".to_owned(), vec![names::image(repository)?])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let listed = self.client().await?.list_images(Some(options)).await;
+        let listed = listed.map_err(|error| error::map(error, &format!("listing images of `{repository}`")))?;
+        let mut ids: Vec<String> = listed.into_iter().map(|image| image.id).collect();
+        ids.sort();
+        let found: Vec<Option<Image>> =
+            futures_util::stream::iter(ids).map(|id| async move { self.image(&id).await }).buffered(AT_A_TIME).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn networks(&self, labels: &BTreeMap<String, String>) -> PortResult<Vec<Network>> {
+        let options = ListNetworksOptionsBuilder::default().filters(&with_labels(labels)).build();
+        let listed = self.client().await?.list_networks(Some(options)).await;
+        let listed = listed.map_err(|error| error::map(error, "listing networks"))?;
+        let network = |found: bollard::models::Network| Network { id: found.id.unwrap_or_default(), name: found.name.unwrap_or_default() };
+        let mut found: Vec<Network> = listed.into_iter().map(network).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    async fn remove_network(&self, network: &str) -> PortResult<()> {
+        let name = names::container(network)?;
+        match self.client().await?.remove_network(name).await {
+            Ok(()) => Ok(()),
+            Err(error) => error::or_none::<()>(error, &format!("removing network `{name}`")).map(|_| ()),
         }
     }
 }
