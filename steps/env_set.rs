@@ -37,6 +37,13 @@ pub struct Params {
     /// Keys and the values they shall have: texts, numbers or booleans.
     #[serde(default)]
     pub set: Map<String, Value>,
+    /// The same as a list of `KEY=value`, for keys that are vars of the formula.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// Other names for the first of `values`: where the file assigns one, it gets that value too, an image reference as its tag. They are
+    /// never added.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// Keys that shall not be assigned at all.
     #[serde(default)]
     pub unset: Vec<String>,
@@ -102,8 +109,20 @@ with = { file = ".env", set = { APP_VERSION = "v1.2.0" }, unset = ["APP_IMAGE_TA
 
     fn check(&self, params: &Params) -> Vec<String> {
         let mut problems = Vec::new();
-        for key in params.set.keys().chain(&params.unset).filter(|key| !is_key(key)) {
+        let values = || params.values.iter().map(|value| value.split_once('='));
+        let named = values().flatten().map(|(key, _)| key);
+        let keys = params.set.keys().chain(&params.unset).chain(&params.aliases).map(String::as_str).chain(named);
+        for key in keys.filter(|key| !is_key(key)) {
             problems.push(format!("`{key}` is not a name for a variable: letters, digits and `_`, not beginning with a digit"));
+        }
+        for value in params.values.iter().filter(|value| !value.contains('=')) {
+            problems.push(format!("`{value}` in `values` is not of the form KEY=value"));
+        }
+        for (key, value) in values().flatten() {
+            problems.extend(quote(value).err().map(|why| unwritable(key, why)));
+        }
+        if params.values.is_empty() && !params.aliases.is_empty() {
+            problems.push("`aliases` are other names for the first of `values`, and there is none".to_owned());
         }
         for key in params.unset.iter().filter(|key| params.set.contains_key(*key)) {
             problems.push(format!("`{key}` is both set and unset"));
@@ -114,8 +133,8 @@ with = { file = ".env", set = { APP_VERSION = "v1.2.0" }, unset = ["APP_IMAGE_TA
                 Some(value) => problems.extend(quote(&value).err().map(|why| unwritable(key, why))),
             }
         }
-        if params.set.is_empty() && params.unset.is_empty() {
-            problems.push("neither `set` nor `unset` names a key".to_owned());
+        if params.set.is_empty() && params.unset.is_empty() && params.values.is_empty() {
+            problems.push("neither `set`, `values` nor `unset` names a key".to_owned());
         }
         problems
     }
@@ -225,10 +244,37 @@ fn edit(params: &Params, file: &EnvFile) -> Result<EnvFile, StepError> {
     for key in &params.unset {
         edited.unset(key).map_err(|why| refused(key, why))?;
     }
-    for (key, value) in &params.set {
-        edited.set(key, &text(value).unwrap_or_default()).map_err(|why| refused(key, why))?;
+    for (key, value) in wanted(params, file) {
+        edited.set(&key, &value).map_err(|why| refused(&key, why))?;
     }
     Ok(edited)
+}
+
+/// All keys and the values they shall have.
+fn wanted(params: &Params, file: &EnvFile) -> Vec<(String, String)> {
+    let set = params.set.iter().map(|(key, value)| (key.clone(), text(value).unwrap_or_default()));
+    let pair = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let mut wanted: Vec<_> = set.chain(params.values.iter().filter_map(|value| value.split_once('=').map(pair))).collect();
+    let Some((first, value)) = params.values.first().and_then(|value| value.split_once('=')) else { return wanted };
+    for alias in params.aliases.iter().filter(|alias| *alias != first && file.count(alias) > 0) {
+        let value = match file.read(alias) {
+            Reading::Value(old) => retagged(&old, value),
+            Reading::Missing | Reading::Unclear => value.to_owned(),
+        };
+        wanted.push((alias.clone(), value));
+    }
+    wanted
+}
+
+/// An image reference with another tag; what is none is replaced as a whole.
+fn retagged(old: &str, tag: &str) -> String {
+    let name = old.split('@').next().unwrap_or(old);
+    let (folder, last) = name.rsplit_once('/').map_or(("", name), |(folder, last)| (folder, last));
+    match (folder, last.split_once(':')) {
+        ("", None) => tag.to_owned(),
+        ("", Some((image, _))) => format!("{image}:{tag}"),
+        (folder, split) => format!("{folder}/{}:{tag}", split.map_or(last, |(image, _)| image)),
+    }
 }
 
 /// Lines without their ends: the last one may get an end that it lacked without being changed.
@@ -239,10 +285,10 @@ fn lines(entries: &[(usize, String)]) -> Vec<&str> {
 /// What undo will need to turn `edited` into what was found.
 fn compare(found: &Found, edited: &EnvFile, params: &Params) -> Before {
     let mut keys = Vec::new();
-    for key in params.unset.iter().chain(params.set.keys()) {
-        let (old, new) = (found.file.raw(key), edited.raw(key));
+    for key in params.unset.iter().cloned().chain(wanted(params, &found.file).into_iter().map(|(key, _)| key)) {
+        let (old, new) = (found.file.raw(&key), edited.raw(&key));
         if lines(&old) != lines(&new) {
-            keys.push(KeyBefore { key: key.clone(), old, new });
+            keys.push(KeyBefore { key, old, new });
         }
     }
     let newline_added = !found.file.ends_with_newline() && edited.ends_with_newline();
@@ -322,136 +368,4 @@ fn digest(file: &EnvFile) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::contract::{Class, StepType};
-    use crate::world::fake::{FakeFile, FakeWorld};
-
-    const ENV: &str = "/work/.env";
-
-    fn world(text: &str) -> (FakeWorld, Context) {
-        let fake = FakeWorld::new();
-        fake.edit(|state| state.files.insert(ENV.into(), FakeFile::new(text).mode(0o640)));
-        let cx = Context::bare(fake.world(), Path::new("/work"));
-        (fake, cx)
-    }
-
-    async fn absent(cx: &Context, params: &Value) -> (Value, Vec<Change>) {
-        match StepType::probe(&EnvSet, cx, params).await.unwrap() {
-            Probe::Absent { before, changes } => (before, changes),
-            other => panic!("the probe answers {}", other.name()),
-        }
-    }
-
-    async fn run(cx: &Context, params: &Value) -> Value {
-        let (before, _) = absent(cx, params).await;
-        StepType::run(&EnvSet, cx, params, Some(&before)).await.unwrap();
-        before
-    }
-
-    #[tokio::test]
-    async fn every_start_is_put_back_byte_for_byte() {
-        let params = json!({ "set": { "K": "new value", "B": 2 }, "unset": ["GONE"] });
-        for text in [
-            "",
-            "A=1",
-            "A=1\n",
-            "K=1",
-            "K=1\nGONE=x\nA=1\nK=2\n# K=3\nGONE=y",
-            "GONE='two\nlines'\r\nexport K = x # why\r\n",
-            "B=2\n\n\nK=\"new value\"\nK=x",
-            "K=1\nB=2",
-        ] {
-            let (fake, cx) = world(text);
-            let start = fake.snapshot();
-            let before = run(&cx, &params).await;
-            assert!(matches!(StepType::probe(&EnvSet, &cx, &params).await.unwrap(), Probe::Present { .. }), "{text:?}");
-            StepType::undo(&EnvSet, &cx, &params, Some(&before), None).await.unwrap();
-            assert_eq!(fake.snapshot(), start, "{text:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_written_where_all_is_so() {
-        let (fake, cx) = world("K='a b'\n");
-        let params = json!({ "set": { "K": "a b" }, "unset": ["X"] });
-        StepType::run(&EnvSet, &cx, &params, None).await.unwrap();
-        assert!(fake.calls().iter().all(|call| !call.changes), "{:?}", fake.calls());
-    }
-
-    #[tokio::test]
-    async fn a_new_file_is_for_the_user_alone_and_not_made_beside_an_encrypted_one() {
-        let fake = FakeWorld::new();
-        let cx = Context::bare(fake.world(), Path::new("/work"));
-        let params = json!({ "set": { "K": "1" } });
-        run(&cx, &params).await;
-        assert_eq!(fake.state().files[Path::new(ENV)].mode, 0o600);
-        fake.edit(|state| {
-            state.files.clear();
-            state.put("/work/.env.enc", "x");
-        });
-        let error = StepType::probe(&EnvSet, &cx, &params).await.unwrap_err();
-        assert_eq!(error.class, Class::Refused);
-        assert!(error.message.contains("`.env.enc`"), "{error}");
-        StepType::run(&EnvSet, &cx, &params, None).await.unwrap_err();
-        assert!(fake.state().text(ENV).is_none());
-    }
-
-    #[tokio::test]
-    async fn what_others_set_meanwhile_survives_going_back() {
-        let (fake, cx) = world("A=1\nK=old\nGONE=x");
-        let params = json!({ "set": { "K": "new", "ADDED": "1" }, "unset": ["GONE"] });
-        let before = run(&cx, &params).await;
-        let other = json!({ "set": { "OTHER": "theirs" } });
-        run(&cx, &other).await;
-        StepType::undo(&EnvSet, &cx, &params, Some(&before), None).await.unwrap();
-        assert_eq!(fake.state().text(ENV).unwrap(), "A=1\nK=old\nOTHER=theirs\nGONE=x");
-    }
-
-    #[tokio::test]
-    async fn a_key_that_somebody_changed_since_is_left_alone() {
-        let (fake, cx) = world("K=old\n");
-        let params = json!({ "set": { "K": "new" } });
-        let before = run(&cx, &params).await;
-        fake.edit(|state| state.put(ENV, "K=theirs\n"));
-        let error = StepType::undo(&EnvSet, &cx, &params, Some(&before), None).await.unwrap_err();
-        assert_eq!(error.class, Class::Conflict);
-        assert_eq!(fake.state().text(ENV).unwrap(), "K=theirs\n");
-    }
-
-    #[tokio::test]
-    async fn duplicates_are_collapsed_with_a_notice() {
-        let (fake, mut cx) = world("K=new\nA=1\nK=old\n");
-        let log = std::sync::Arc::new(crate::world::OutputBuffer::new());
-        cx.output = log.clone();
-        let params = json!({ "set": { "K": "new" } });
-        run(&cx, &params).await;
-        assert_eq!(fake.state().text(ENV).unwrap(), "A=1\nK=new\n");
-        assert!(log.text().contains("`K` was assigned 2 times"), "{}", log.text());
-    }
-
-    #[tokio::test]
-    async fn values_of_secrets_are_not_shown_and_other_lines_are_not_kept() {
-        let (_, cx) = world("FORGE_TOKEN=old-hush\nDB_PASS=their-hush\nV=v1\nFORGE_URL=https://bot:in-hush@x\n");
-        let params = json!({ "set": { "FORGE_TOKEN": "new-hush", "V": "v2", "FORGE_URL": "https://bot:in2-hush@x" } });
-        let (before, changes) = absent(&cx, &params).await;
-        let told = serde_json::to_string(&changes).unwrap();
-        assert!(!told.contains("hush"), "{told}");
-        assert!(told.contains("set `V` in `.env` to `v2`; it was `v1`"), "{told}");
-        assert!(!before.to_string().contains("their-hush"), "{before}");
-        let bad = json!({ "set": { "FORGE_TOKEN": "hush`'" } });
-        let error = StepType::probe(&EnvSet, &cx, &bad).await.unwrap_err();
-        assert!(error.message.contains("FORGE_TOKEN") && !error.message.contains("hush"), "{error}");
-    }
-
-    #[test]
-    fn params_that_make_no_sense_are_told_all_at_once() {
-        let params = json!({ "set": { "1A": "", "L": [1], "B": "" }, "unset": ["B", "x-y"] });
-        assert_eq!(StepType::check(&EnvSet, &params).len(), 4);
-        assert_eq!(StepType::check(&EnvSet, &json!({})).len(), 1);
-    }
-}
+mod tests;

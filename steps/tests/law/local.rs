@@ -40,6 +40,9 @@ fn env_set() -> Vec<Case> {
             let text = "A=1\nK=old # why\nGONE=x\nK='a b'";
             state.files.insert("/work/.env".into(), FakeFile::new(text).mode(0o640));
         }),
+        case("env-set", "other names", json!({ "values": ["K=v2"], "aliases": ["TAG", "IMAGE", "NONE"] }), |state| {
+            state.put("/work/.env", "K=v1\nTAG=v1\nIMAGE=host:5000/a:v1\n");
+        }),
         case("env-set", "through a link", params, |state| {
             state.files.insert("/work/.env".into(), FakeFile::link("shared/env"));
             state.put("/work/shared/env", "GONE=1\n");

@@ -1,0 +1,134 @@
+//! Building and pushing a 100 MB image: this program beside the docker program, interleaved, medians, ratios.
+//!
+//! ```text
+//! cargo bench --bench docker             5 rounds
+//! cargo bench --bench docker -- rounds=9
+//! ```
+//!
+//! Needs a Docker engine and the program `docker-registry`. Each side pushes to a registry of its own, and each round builds other bytes, so
+//! that nothing is there already.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+const MEBIBYTES: u64 = 100;
+
+fn main() {
+    let rounds: usize = std::env::args().find_map(|word| word.strip_prefix("rounds=")?.parse().ok()).unwrap_or(5);
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a real disk");
+    let sides = [Side::new("formula", scratch.path()), Side::new("docker", scratch.path())];
+    let mut costs: [[Vec<f64>; 2]; 2] = Default::default();
+    for round in 0..rounds {
+        for index in 0..2 {
+            let side = (index + round) % 2;
+            sides[side].fill();
+            costs[side][0].push(sides[side].build());
+            costs[side][1].push(sides[side].push());
+        }
+    }
+    let mut text = format!("{MEBIBYTES} MB image ({rounds} rounds, medians)\n");
+    for (index, what) in ["build", "push"].into_iter().enumerate() {
+        let [formula, docker] = [0, 1].map(|side| median(&mut costs[side][index]));
+        let _ = writeln!(text, "    {what:<6} formula {formula:>6.2} s  docker {docker:>6.2} s  {:.2} x docker", formula / docker);
+    }
+    emit(text.trim_end());
+}
+
+/// One of the two programs, with a folder to build from and a registry of its own.
+struct Side {
+    formula: bool,
+    folder: PathBuf,
+    image: String,
+    registry: Child,
+}
+
+impl Side {
+    fn new(name: &str, scratch: &Path) -> Self {
+        let folder = scratch.join(name);
+        fs::create_dir_all(folder.join("formulas")).expect("a folder");
+        fs::create_dir_all(folder.join("context")).expect("a folder");
+        fs::write(folder.join("context/Dockerfile"), "FROM scratch\nCOPY data /data\n").expect("a file");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let image = format!("127.0.0.1:{port}/formula-bench-{name}:v1");
+        let config = folder.join("registry.yml");
+        let data = folder.join("registry");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n",
+            data.display()
+        );
+        fs::write(&config, text).expect("a file");
+        let registry = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker-registry is installed");
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::yield_now();
+        }
+        let head =
+            |name: &str| format!("name = \"{name}\"\ndescription = \"One workload of the bench\"\nversion = 1\n\n[[steps]]\nid = \"it\"\n");
+        let build = format!(
+            "{}uses = \"docker-build\"\nwith = {{ context = \"context\", tags = [\"{image}\"], no_cache = true }}\n",
+            head("build")
+        );
+        let push = format!("{}uses = \"image-push\"\nwith = {{ image = \"{image}\", tags = [\"{image}\"] }}\n", head("push"));
+        fs::write(folder.join("formulas/build.toml"), build).expect("a file");
+        fs::write(folder.join("formulas/push.toml"), push).expect("a file");
+        Self { formula: name == "formula", folder, image, registry }
+    }
+
+    /// Other bytes than ever before.
+    fn fill(&self) {
+        let mut random = fs::File::open("/dev/urandom").expect("random bytes").take(MEBIBYTES * 1_000_000);
+        let mut data = fs::File::create(self.folder.join("context/data")).expect("a file");
+        std::io::copy(&mut random, &mut data).expect("it fits on the disk");
+        data.sync_all().expect("a disk");
+    }
+
+    fn build(&self) -> f64 {
+        if self.formula {
+            return self.run(env!("CARGO_BIN_EXE_formula"), &["run", "build", "--fresh", "--yes"]);
+        }
+        self.run("docker", &["build", "--quiet", "--no-cache", "--tag", &self.image, "context"])
+    }
+
+    fn push(&self) -> f64 {
+        if self.formula {
+            return self.run(env!("CARGO_BIN_EXE_formula"), &["run", "push", "--fresh", "--yes"]);
+        }
+        self.run("docker", &["push", "--quiet", &self.image])
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> f64 {
+        let start = Instant::now();
+        // The classic builder on both sides.
+        let out = Command::new(program).args(args).current_dir(&self.folder).env("DOCKER_BUILDKIT", "0").output().expect("it starts");
+        assert!(out.status.success(), "{program} {args:?} failed:\n{}", String::from_utf8_lossy(&out.stderr));
+        start.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        let _ = self.registry.kill();
+        let _ = self.registry.wait();
+        let _ = Command::new("docker").args(["rmi", "--force", &self.image]).output();
+    }
+}
+
+fn median(costs: &mut [f64]) -> f64 {
+    costs.sort_by(f64::total_cmp);
+    costs[costs.len() / 2]
+}
+
+#[expect(clippy::print_stdout, reason = "a bench reports on stdout")]
+fn emit(line: &str) {
+    println!("{line}");
+}
