@@ -145,6 +145,8 @@ pub trait Git: Send + Sync {
     async fn tree(&self, dir: &Path, commit: &str) -> PortResult<Vec<String>>;
     /// A file as it is in a commit.
     async fn show(&self, dir: &Path, commit: &str, path: &str) -> PortResult<Option<Vec<u8>>>;
+    /// Whether a commit or one of its ancestors had the file at `path`, below the repository's root, with just these bytes.
+    async fn ever_held(&self, dir: &Path, commit: &str, path: &str, bytes: &[u8]) -> PortResult<bool>;
     /// Writes the files of a commit into the empty folder `into`, without history.
     async fn export(&self, dir: &Path, commit: &str, into: &Path) -> PortResult<()>;
 }

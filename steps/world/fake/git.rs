@@ -189,6 +189,15 @@ impl Git for FakeWorld {
         })
     }
 
+    async fn ever_held(&self, dir: &Path, commit: &str, path: &str, bytes: &[u8]) -> PortResult<bool> {
+        self.look("git.ever_held", format_args!("{commit}:{path}"), |state| {
+            let repo = state.repo(dir)?.1;
+            repo.tree(commit)?;
+            let held = |commit: &str| repo.tree(commit).is_ok_and(|tree| tree.get(path).is_some_and(|file| file.text.as_bytes() == bytes));
+            Ok(repo.commits.keys().any(|old| held(old) && repo.contains(commit, old)))
+        })
+    }
+
     async fn export(&self, dir: &Path, commit: &str, into: &Path) -> PortResult<()> {
         let files =
             self.look("git.export", format_args!("{commit} {}", into.display()), |state| Ok(state.repo(dir)?.1.tree(commit)?.clone()))?;

@@ -163,6 +163,10 @@ impl Git for RealGit {
         objects::show(self, dir, commit, path).await
     }
 
+    async fn ever_held(&self, dir: &Path, commit: &str, path: &str, bytes: &[u8]) -> PortResult<bool> {
+        objects::ever_held(self, dir, commit, path, bytes).await
+    }
+
     async fn export(&self, dir: &Path, commit: &str, into: &Path) -> PortResult<()> {
         objects::export(self, dir, commit, into).await
     }

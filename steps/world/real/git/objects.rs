@@ -81,6 +81,23 @@ pub(super) async fn show(git: &RealGit, dir: &Path, commit: &str, path: &str) ->
     }
 }
 
+/// Whether a commit or an ancestor had the file with these bytes, as git would store them at that path.
+pub(super) async fn ever_held(git: &RealGit, dir: &Path, commit: &str, path: &str, bytes: &[u8]) -> PortResult<bool> {
+    let commit = git.commit(dir, commit).await?;
+    let path = tree_path(path)?;
+    let what = format!("look for `{path}` in the history of {commit}");
+    // Paths count from the folder that git runs in.
+    let top = git.read(dir).args(["rev-parse", "--show-toplevel"]).run().await?.ok(&what)?.line();
+    let top = Path::new(&top);
+    let stored = git.read(top).args(["hash-object", "--stdin", &format!("--path={path}")]).stdin(bytes);
+    let id = stored.run().await?.ok(&what)?.line();
+    let call =
+        git.read(top).args(["-c", "log.showRoot=true", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "--full-history", "-m"]);
+    let answer = call.args(["--end-of-options", &commit, "--", &path]).run().await?.ok(&what)?;
+    let held = |line: &[u8]| line.split(|byte| *byte == b' ').nth(3) == Some(id.as_bytes());
+    Ok(answer.out.split(|byte| *byte == b'\n').any(held))
+}
+
 /// Writes the files of a commit into an empty folder, as a fresh clone would hold them: through an index of its own, so that
 /// neither the repository's index nor its working tree is touched.
 pub(super) async fn export(git: &RealGit, dir: &Path, commit: &str, into: &Path) -> PortResult<()> {

@@ -262,6 +262,31 @@ async fn the_files_of_a_commit_are_listed_and_shown() {
     assert_eq!(at.git.show(&at.work(), "v9", "file").await.unwrap_err().kind, PortErrorKind::NotFound);
 }
 
+#[tokio::test]
+async fn what_history_held_is_known() {
+    let at = place();
+    at.commit(&[("deep/file", "one\n")]);
+    at.run(&["switch", "--quiet", "--create", "side"]);
+    at.commit(&[("deep/file", "side\n")]);
+    at.run(&["switch", "--quiet", "-"]);
+    at.commit(&[("other", "x\n")]);
+    let before = at.run(&["rev-parse", "HEAD"]);
+    at.run(&["merge", "--quiet", "--no-ff", "-m", "merge", "side"]);
+    at.run(&["rm", "--quiet", "deep/file"]);
+    let gone = at.commit(&[("last", "x\n")]);
+    let held = async |commit: &str, path: &str, text: &str| {
+        std::fs::create_dir_all(at.work().join("within")).unwrap();
+        at.git.ever_held(&at.work().join("within"), commit, path, text.as_bytes()).await.unwrap()
+    };
+    assert!(held(&gone, "deep/file", "one\n").await);
+    assert!(held(&gone, "deep/file", "side\n").await);
+    assert!(held("HEAD", "./deep/file", "one\n").await, "from a folder within, and a ref");
+    assert!(!held(&before, "deep/file", "side\n").await, "later commits do not count");
+    assert!(!held(&gone, "deep/file", "edited\n").await);
+    assert!(!held(&gone, "file", "side\n").await, "nor does another path");
+    assert!(at.git.ever_held(&at.work(), &gone, "../x", b"").await.is_err());
+}
+
 /// All files and links below a folder, by name.
 fn files_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
