@@ -4,6 +4,7 @@
 //! a journal or another step.
 
 pub mod compose_file;
+pub mod compose_regen;
 pub mod compose_restart;
 pub mod contract;
 pub mod docker_build;
@@ -20,8 +21,6 @@ pub mod image_pull;
 pub mod image_push;
 pub mod image_tag;
 pub mod kit;
-pub mod migrate;
-pub mod migrations;
 pub mod preflight;
 pub mod shell;
 pub mod world;
@@ -32,6 +31,7 @@ use contract::StepType;
 /// Every built-in kind, in alphabetical order.
 #[rustfmt::skip]
 pub static BUILTIN: &[&dyn StepType] = &[
+    &compose_regen::ComposeRegen,
     &compose_restart::ComposeRestart,
     &docker_build::DockerBuild,
     &env_set::EnvSet,
@@ -44,7 +44,6 @@ pub static BUILTIN: &[&dyn StepType] = &[
     &image_pull::ImagePull,
     &image_push::ImagePush,
     &image_tag::ImageTag,
-    &migrate::Migrate,
     &preflight::Preflight,
     &shell::Shell,
     &write_file::WriteFile,

@@ -41,8 +41,7 @@ impl RunState {
         let skip = (SettleAnswer::Skip, "skipped");
         if self.rollback.is_some() {
             let traits = self.traits(step);
-            let slot = self.slot(step);
-            let stays = traits.undo == Undo::Impossible || slot.made && (traits.one_way || slot.sealed);
+            let stays = traits.undo == Undo::Impossible || self.slot(step).made && traits.one_way;
             return match self.step(step) {
                 StepState::UndoFailed(_) if stays => vec![(SettleAnswer::Skip, "undone")],
                 StepState::UndoFailed(_) => vec![(SettleAnswer::Retry, "undone by the step"), (SettleAnswer::Skip, "undone")],

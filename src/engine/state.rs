@@ -400,9 +400,8 @@ impl RunState {
         let slot = self.slot_mut(step);
         slot.made = true;
         slot.output = output;
-        let sealed = slot.sealed;
         self.changed |= traits.effectful;
-        if traits.one_way || sealed {
+        if traits.one_way {
             self.one_way.insert(step);
         }
         self.put(step, StepState::Done { origin: Origin::Created });

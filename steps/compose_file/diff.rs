@@ -73,14 +73,18 @@ type Facts = BTreeMap<Fact, String>;
 
 /// What changes from `old` to `new`, removals first. An old file that cannot be read is one difference.
 pub fn differences(old: &str, new: &str) -> Vec<Difference> {
-    let (old, new) = match (yaml::read(old), yaml::read(new)) {
-        (Ok(old), Ok(new)) => (facts(&old), facts(&new)),
-        (Err(why), _) => {
-            return vec![Difference { kind: DifferenceKind::Changed, what: format!("all of it: the old file is not sound YAML: {why}") }];
-        }
-        (_, Err(why)) => {
-            return vec![Difference { kind: DifferenceKind::Changed, what: format!("all of it: the new file is not sound YAML: {why}") }];
-        }
+    between(yaml::read(old).as_ref(), yaml::read(new).as_ref())
+}
+
+/// The same of two files that were read, or why they could not be.
+pub(super) fn between(old: Result<&Node, &String>, new: Result<&Node, &String>) -> Vec<Difference> {
+    let all = |which: &str, why: &String| {
+        vec![Difference { kind: DifferenceKind::Changed, what: format!("all of it: the {which} file is not sound YAML: {why}") }]
+    };
+    let (old, new) = match (old, new) {
+        (Ok(old), Ok(new)) => (facts(old), facts(new)),
+        (Err(why), _) => return all("old", why),
+        (_, Err(why)) => return all("new", why),
     };
     let services = |facts: &Facts| -> BTreeSet<String> {
         facts.keys().filter(|fact| fact.topic == Topic::Service).map(|fact| fact.name.clone()).collect()

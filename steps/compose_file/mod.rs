@@ -18,6 +18,7 @@ pub mod load;
 mod yaml;
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,8 @@ pub struct Rendered {
     pub keys: Vec<Key>,
     /// What the template has to say.
     pub notes: Vec<Note>,
+    /// The text as it was read.
+    document: Arc<yaml::Node>,
 }
 
 impl Rendered {
@@ -157,6 +160,11 @@ impl Rendered {
     /// makes the same of the same inputs changes nothing.
     pub fn is(&self, text: &str) -> bool {
         header::without_program(text) == header::without_program(&self.text)
+    }
+
+    /// What changes from an old file to this rendering, as [`differences`] tells it.
+    pub fn differences_from(&self, old: &str) -> Vec<Difference> {
+        diff::between(yaml::read(old).as_ref(), Ok(&*self.document))
     }
 }
 
@@ -200,6 +208,7 @@ pub fn render(template: &Template<'_>, inputs: &Inputs) -> Result<Rendered, Rend
         networks: found.networks,
         keys: found.keys,
         notes: filled.notes,
+        document: Arc::new(document),
         text,
     })
 }

@@ -7,7 +7,6 @@ pub mod compose;
 pub mod engine_tag;
 pub mod manifest;
 pub mod period;
-pub mod program;
 pub mod readiness;
 pub mod request;
 pub mod text;

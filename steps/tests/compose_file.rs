@@ -4,3 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up what it needs has failed")]
 
 mod compose;
+#[expect(dead_code, unused_imports, unused_macros, reason = "other tests use the rest")]
+mod support;

@@ -1,5 +1,7 @@
 //! What the cases share: projects of a box, and the shipped template filled with them.
 
+mod kind;
+mod real;
 mod rendering;
 
 use formula_steps::compose_file::{Inputs, Mode, RenderError, Rendered, SHIPPED_TEMPLATE, Template, render};

@@ -2,11 +2,12 @@
 //! and one line below.
 
 use super::harness::Case;
-use super::{docker, local};
+use super::{compose, docker, local};
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    let mut cases = docker::cases();
+    let mut cases = compose::cases();
+    cases.extend(docker::cases());
     cases.extend(local::cases());
     cases
 }

@@ -1,6 +1,7 @@
 //! What the laws are made of: the cases, the rules, and kinds that break them.
 
 pub mod cases;
+mod compose;
 mod docker;
 pub mod harness;
 mod liars;
