@@ -71,4 +71,9 @@ pub trait Process: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such program, `Failed` when it cannot be started, `Cancelled`.
     async fn run(&self, command: &Command, output: &dyn Output, cancel: &Cancel) -> PortResult<Exit>;
+
+    /// Stops all children where they are (`true`), or lets them go on: for when we are stopped ourselves.
+    fn suspend(&self, stop: bool) {
+        let _ = stop;
+    }
 }

@@ -227,7 +227,7 @@ impl LocalBackend {
         if !self.0.handle_signals {
             return Ok(None);
         }
-        Signals::listen().map(Some).map_err(|error| Error::Internal(format!("cannot listen for signals: {error}")))
+        Signals::listen(self.0.world.clone()).map(Some).map_err(|error| Error::Internal(format!("cannot listen for signals: {error}")))
     }
 
     fn load(&self, run: &RunId) -> Result<(Arc<Plan>, RunState, Vec<Envelope>), Error> {

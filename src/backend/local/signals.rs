@@ -1,5 +1,9 @@
-//! SIGINT, SIGTERM and SIGHUP as a stream.
+//! SIGINT, SIGTERM and SIGHUP as a stream; SIGTSTP (Ctrl-Z) stops the children along with us, and wakes them with us.
 
+use std::sync::Arc;
+
+use formula_steps::world::World;
+use rustix::process::{Signal as Number, getpid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that asks the run to stop.
@@ -16,24 +20,39 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    stop: Signal,
+    world: Arc<World>,
 }
 
 impl Signals {
     /// Starts to listen.
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen(world: Arc<World>) -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            stop: signal(SignalKind::from_raw(Number::TSTP.as_raw()))?,
+            world,
         })
     }
 
     /// The next signal.
     pub(super) async fn next(&mut self) -> Caught {
-        tokio::select! {
-            _ = self.interrupt.recv() => Caught { number: 2, name: "SIGINT" },
-            _ = self.terminate.recv() => Caught { number: 15, name: "SIGTERM" },
-            _ = self.hangup.recv() => Caught { number: 15, name: "SIGHUP" },
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return Caught { number: 2, name: "SIGINT" },
+                _ = self.terminate.recv() => return Caught { number: 15, name: "SIGTERM" },
+                _ = self.hangup.recv() => return Caught { number: 15, name: "SIGHUP" },
+                _ = self.stop.recv() => self.suspend(),
+            }
         }
+    }
+
+    /// Stops the children, which have process groups of their own, and then us; goes on with all of them once somebody wakes us.
+    fn suspend(&self) {
+        self.world.process.suspend(true);
+        // Returns when we are woken.
+        let _ = kill_process(getpid(), Number::STOP);
+        self.world.process.suspend(false);
     }
 }

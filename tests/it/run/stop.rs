@@ -55,6 +55,32 @@ fn assert_resumable(sandbox: &Sandbox) {
     assert!(sandbox.work().join("last").exists());
 }
 
+/// Whether a process is stopped, as Ctrl-Z stops one.
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+}
+
+#[test]
+fn ctrl_z_stops_the_steps_with_the_run_and_fg_wakes_them() {
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "pipe");
+    write_waiting(&sandbox, "echo ready\ncat pipe");
+    let running = start(&sandbox);
+    running.signal(Signal::TSTP);
+    let stopped = || is_stopped(running.pid()) && sandbox.survivors().into_iter().all(is_stopped);
+    let begin = Instant::now();
+    while !stopped() {
+        assert!(begin.elapsed() < SOON, "{:?}", sandbox.survivors());
+        std::thread::yield_now();
+    }
+    assert!(sandbox.survivors().len() > 1, "the step is there, and stopped");
+    running.signal(Signal::CONT);
+    fs::write(sandbox.work().join("pipe"), "go\n").expect("the step reads it");
+    running.finish().exits(0);
+    assert!(sandbox.work().join("last").exists());
+}
+
 #[test]
 fn signals_end_the_whole_tree_soon_and_the_run_can_be_carried_on() {
     // With a grandchild: in front, and in the background (where a shell makes it deaf to SIGINT).

@@ -1,6 +1,25 @@
 //! A process group that a child of ours leads.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid};
+
+/// The groups that live now, so that all can be stopped and woken with us.
+static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn live() -> MutexGuard<'static, BTreeSet<i32>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stops all groups where they are, or wakes them.
+pub(super) fn suspend_all(stop: bool) {
+    let signal = if stop { Signal::STOP } else { Signal::CONT };
+    for leader in live().iter().filter_map(|number| Pid::from_raw(*number)) {
+        // Fails only where nobody is left.
+        let _ = kill_process_group(leader, signal);
+    }
+}
 
 /// A group, killed when this is dropped unless it was seen to be gone.
 #[derive(Debug)]
@@ -13,6 +32,7 @@ impl Group {
     /// The group of a child that was started as its leader.
     pub(in crate::world::real) fn led_by(pid: u32) -> Option<Self> {
         let leader = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+        live().insert(leader.as_raw_pid());
         Some(Self { leader, gone: false })
     }
 
@@ -75,6 +95,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        live().remove(&self.number());
         if !self.gone {
             self.kill();
         }

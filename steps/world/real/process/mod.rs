@@ -53,6 +53,10 @@ impl RealProcess {
 
 #[async_trait]
 impl Process for RealProcess {
+    fn suspend(&self, stop: bool) {
+        group::suspend_all(stop);
+    }
+
     async fn run(&self, command: &Command, output: &dyn Output, cancel: &Cancel) -> PortResult<Exit> {
         if cancel.is_raised() {
             return Err(PortError::cancelled());
