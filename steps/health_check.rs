@@ -15,7 +15,7 @@
 //! restarts meanwhile is red.
 //!
 //! `survey = true` looks once and judges nothing: its output `green` is what a later `baseline` takes, so that only what was green
-//! before is judged. `prove = true` shows at the end that the HTTP checks can fail: the same request at a path that nobody serves
+//! before is judged; `always` names checks that are judged all the same. `prove = true` shows at the end that the HTTP checks can fail: the same request at a path that nobody serves
 //! must be red.
 //!
 //! **Gives** what was seen of each check, the names of the green ones, and how long it took.
@@ -37,7 +37,8 @@ pub struct HealthCheck;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// What is looked at, each a table with a `type`: `http`, `tcp`, `container`, `compose`, `command`, `log`.
+    /// What is looked at, each a table with a `type`: `http`, `tcp`, `container`, `compose`, `command`, `log`. An `http` check whose `url`
+    /// is empty is left out, so that a var can say that there is none.
     pub checks: Vec<Check>,
     /// For so long an ended container is waited for.
     #[serde(default = "none")]
@@ -60,12 +61,22 @@ pub struct Params {
     /// Names of the checks to judge: those that were green before. The others are looked at and reported only.
     #[serde(default)]
     pub baseline: Option<Vec<String>>,
+    /// Names of the checks to judge whatever the baseline says.
+    #[serde(default)]
+    pub always: Vec<String>,
     /// Look once, judge nothing, say what is green.
     #[serde(default)]
     pub survey: bool,
     /// Show that the checks can fail.
     #[serde(default)]
     pub prove: bool,
+}
+
+impl Params {
+    fn wanted(&self) -> Vec<Check> {
+        let there = |check: &&Check| !matches!(check, Check::Http(http) if http.url.is_empty());
+        self.checks.iter().filter(there).cloned().collect()
+    }
 }
 
 fn none() -> Period {
@@ -108,15 +119,18 @@ checks = [
 
     fn check(&self, params: &Params) -> Vec<String> {
         let mut problems = Vec::new();
-        if params.checks.is_empty() {
+        let checks = params.wanted();
+        if checks.is_empty() {
             problems.push("`checks` is empty: the step could not fail".into());
         }
-        let mut names: Vec<String> = params.checks.iter().map(Check::name).collect();
+        let mut names: Vec<String> = checks.iter().map(Check::name).collect();
+        let unknown = params.always.iter().filter(|name| !names.contains(name));
+        problems.extend(unknown.map(|name| format!("`always` names `{name}`, and no check is called that")));
         names.sort_unstable();
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             problems.push(format!("two checks are called `{}`: give each a `name` of its own", pair[0]));
         }
-        for check in &params.checks {
+        for check in &checks {
             problems.extend(check.problems().into_iter().map(|problem| format!("check `{}`: {problem}", check.name())));
         }
         if params.interval == Period::ZERO {
@@ -136,7 +150,7 @@ checks = [
     }
 
     async fn probe(&self, _cx: &Context, params: &Params) -> Result<Probe<(), Verdict>, StepError> {
-        let names: Vec<String> = params.checks.iter().map(Check::name).collect();
+        let names: Vec<String> = params.wanted().iter().map(Check::name).collect();
         Ok(Probe::would(
             (),
             format!("watch {} for up to {}: {}", text::count(names.len(), "check"), params.deadline, text::some_of(&names)),
@@ -151,18 +165,19 @@ checks = [
             successes: params.successes,
             stable_for: params.stable_for.0,
             deadline: params.deadline.0,
-            judged: params.baseline.clone(),
+            judged: params.baseline.as_ref().map(|baseline| [baseline.as_slice(), &params.always].concat()),
             survey: params.survey,
         };
-        if let Some(baseline) = &params.baseline {
-            let left: Vec<String> = params.checks.iter().map(Check::name).filter(|name| !baseline.contains(name)).collect();
+        let checks = params.wanted();
+        if let Some(judged) = &how.judged {
+            let left: Vec<String> = checks.iter().map(Check::name).filter(|name| !judged.contains(name)).collect();
             if !left.is_empty() {
                 cx.log(format!("not judged, as they were not green before: {}", text::some_of(&left)));
             }
         }
-        let verdict = watch(cx, &params.checks, &how).await?;
+        let verdict = watch(cx, &checks, &how).await?;
         if params.prove {
-            prove(cx, params).await?;
+            prove(cx, params, &checks).await?;
         }
         Ok(verdict)
     }
@@ -173,15 +188,15 @@ checks = [
 }
 
 /// Permanent failure that names the checks that are green for what cannot be right.
-async fn prove(cx: &Context, params: &Params) -> Result<(), StepError> {
-    let spoilt: Vec<(String, Check)> = params.checks.iter().filter_map(|check| Some((check.name(), check.spoilt()?))).collect();
+async fn prove(cx: &Context, params: &Params, checks: &[Check]) -> Result<(), StepError> {
+    let spoilt: Vec<(String, Check)> = checks.iter().filter_map(|check| Some((check.name(), check.spoilt()?))).collect();
     let mut blind = Vec::new();
     for (name, check) in &spoilt {
         if check.look_once(cx, params.timeout.0).await? {
             blind.push(name.clone());
         }
     }
-    cx.log(format!("shown to be able to fail: {} of {}", spoilt.len() - blind.len(), text::count(params.checks.len(), "check")));
+    cx.log(format!("shown to be able to fail: {} of {}", spoilt.len() - blind.len(), text::count(checks.len(), "check")));
     if blind.is_empty() {
         return Ok(());
     }

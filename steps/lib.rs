@@ -21,6 +21,8 @@ pub mod image_pull;
 pub mod image_push;
 pub mod image_tag;
 pub mod kit;
+pub mod migrate;
+pub mod migrations;
 pub mod preflight;
 pub mod shell;
 pub mod world;
@@ -44,6 +46,7 @@ pub static BUILTIN: &[&dyn StepType] = &[
     &image_pull::ImagePull,
     &image_push::ImagePush,
     &image_tag::ImageTag,
+    &migrate::Migrate,
     &preflight::Preflight,
     &shell::Shell,
     &write_file::WriteFile,

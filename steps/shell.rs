@@ -20,16 +20,15 @@
 //! **Going back** runs `undo`. It may be run more than once and must not mind if there is nothing to take back. Without it the step
 //! is one-way.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::contract::{Behaviour, Change, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
-use crate::world::{Command, Exit, Output as Sink, Secret};
+use crate::kit::program::{Tail, file_argv, run};
+use crate::world::{Command, Exit};
 
 /// The kind `shell`.
 #[derive(Debug, Clone, Copy)]
@@ -253,14 +252,6 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(plain)
 }
 
-async fn file_argv(cx: &Context, file: &str) -> Result<Vec<String>, StepError> {
-    let path = cx.path(file)?;
-    let found = cx.world.files.read(&cx.workdir, &path).await?;
-    let found = found.ok_or_else(|| StepError::permanent(format!("there is no script `{file}`")))?;
-    let path = path.to_string_lossy().into_owned();
-    Ok(if found.mode & 0o111 == 0 { vec!["sh".to_owned(), path] } else { vec![path] })
-}
-
 /// One start of a program: its folder, and the file for its outputs if it has any.
 struct Run {
     dir: PathBuf,
@@ -287,10 +278,7 @@ impl Run {
         if let Some(output) = &self.output {
             command.env.insert("FORMULA_OUTPUT".to_owned(), cx.scratch.join(output).to_string_lossy().into_owned());
         }
-        let tail = Tail::new(cx);
-        let both = Both { one: &*cx.output, other: &tail };
-        let exit = cx.world.process.run(&command, &both, &cx.cancel).await?;
-        Ok((exit, tail))
+        run(cx, &command).await
     }
 
     /// The declared outputs, or which one is missing. The file is gone afterwards.
@@ -355,84 +343,6 @@ fn refuse_secret(cx: &Context, output: &str, value: &Value) -> Result<(), StepEr
         }
     }
     Ok(())
-}
-
-/// Writes to two places.
-struct Both<'a> {
-    one: &'a dyn Sink,
-    other: &'a dyn Sink,
-}
-
-impl Sink for Both<'_> {
-    fn write(&self, bytes: &[u8]) {
-        self.one.write(bytes);
-        self.other.write(bytes);
-    }
-}
-
-/// The last that a program printed, for the message when it fails.
-struct Tail {
-    bytes: Mutex<Vec<u8>>,
-    secrets: Vec<Secret>,
-}
-
-impl Tail {
-    const KEPT: usize = 8 * 1024;
-    const LINES: usize = 5;
-
-    fn new(cx: &Context) -> Self {
-        let values = cx.secrets.values().filter(|secret| !secret.expose().is_empty());
-        Self { bytes: Mutex::default(), secrets: values.cloned().collect() }
-    }
-
-    fn describe(&self, exit: Exit) -> String {
-        let mut told = match exit {
-            Exit::Code(code) => format!("ended with exit code {code}"),
-            Exit::Signal(signal) => format!("was ended by {}", signal_name(signal)),
-        };
-        let mut text = String::from_utf8_lossy(&self.bytes.lock().expect("no writer panics")).into_owned();
-        for secret in &self.secrets {
-            text = text.replace(secret.expose(), "***");
-        }
-        let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        for line in &lines[lines.len().saturating_sub(Self::LINES)..] {
-            let shown: String = line.chars().take(200).collect();
-            write!(told, "\n{shown}").expect("a string takes everything");
-        }
-        told
-    }
-}
-
-impl Sink for Tail {
-    fn write(&self, bytes: &[u8]) {
-        let mut kept = self.bytes.lock().expect("no writer panics");
-        kept.extend_from_slice(&bytes[bytes.len().saturating_sub(Self::KEPT)..]);
-        let excess = kept.len().saturating_sub(Self::KEPT);
-        if excess >= Self::KEPT {
-            kept.drain(..excess);
-        }
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL (out of memory, or killed by somebody)",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn carry_out(state: &mut RunState) -> Outcome {
         let output = Payload::Value(serde_json::Value::Null);
         let ended = match state.step(step) {
             super::StepState::Undoing => Event::UndoSucceeded { step: id(state, step) },
-            _ => Event::AttemptSucceeded { step: id(state, step), attempt: state.next_attempt(step) - 1, output },
+            _ => Event::AttemptSucceeded { step: id(state, step), attempt: state.next_attempt(step) - 1, output, one_way: false },
         };
         state.fold(&ended).unwrap();
     }

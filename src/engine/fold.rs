@@ -4,7 +4,7 @@
 
 use super::step_state::{Prior, Trouble};
 use super::{Corrupt, Origin, RunState, StepState};
-use crate::model::{Envelope, Event, Outcome, Payload, SettleAnswer, StepIx, Timestamp};
+use crate::model::{Envelope, Event, Outcome, Payload, ProbeReason, SettleAnswer, StepIx, Timestamp};
 use formula_steps::contract::Class;
 
 impl RunState {
@@ -68,16 +68,27 @@ impl RunState {
 
     fn apply_to_step(&mut self, step: StepIx, event: &Event) -> Result<(), Corrupt> {
         match event {
-            Event::StepProbed { reason, probe, .. } => self.probed(step, event, *reason, probe),
+            Event::StepProbed { reason, probe, one_way, .. } => {
+                let was = self.slot(step).sealed;
+                // First: that it was made may free others at once.
+                self.slot_mut(step).sealed |= *one_way && *reason != ProbeReason::Ready;
+                let probed = self.probed(step, event, *reason, probe);
+                if probed.is_err() {
+                    self.slot_mut(step).sealed = was;
+                }
+                probed
+            }
             Event::AttemptStarted { attempt, .. } => self.attempt_started(step, event, *attempt),
             Event::CheckpointSaved { before, .. } => {
                 self.expect_state(step, event, matches!(self.step(step), StepState::Running { .. }))?;
                 self.slot_mut(step).before = Some(before.clone());
                 Ok(())
             }
-            Event::AttemptSucceeded { attempt, output, .. } => {
+            Event::AttemptSucceeded { attempt, output, one_way, .. } => {
                 self.expect_state(step, event, *self.step(step) == StepState::Running { attempt: *attempt })?;
-                self.slot_mut(step).granted = false;
+                let slot = self.slot_mut(step);
+                slot.granted = false;
+                slot.sealed |= *one_way;
                 self.made(step, Some(output.clone()));
                 Ok(())
             }

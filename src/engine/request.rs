@@ -41,7 +41,8 @@ impl RunState {
         let skip = (SettleAnswer::Skip, "skipped");
         if self.rollback.is_some() {
             let traits = self.traits(step);
-            let stays = traits.undo == Undo::Impossible || self.slot(step).made && traits.one_way;
+            let slot = self.slot(step);
+            let stays = traits.undo == Undo::Impossible || slot.made && (traits.one_way || slot.sealed);
             return match self.step(step) {
                 StepState::UndoFailed(_) if stays => vec![(SettleAnswer::Skip, "undone")],
                 StepState::UndoFailed(_) => vec![(SettleAnswer::Retry, "undone by the step"), (SettleAnswer::Skip, "undone")],

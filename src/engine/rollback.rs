@@ -168,7 +168,7 @@ impl RunState {
     }
 
     fn need(&self, step: StepIx) -> Need {
-        let Slot { state, made, trace, definite, undo_sure, undo_began, granted, undo_granted, .. } = self.slot(step);
+        let Slot { state, made, sealed, trace, definite, undo_sure, undo_began, granted, undo_granted, .. } = self.slot(step);
         let word = if bent!(UndoOnWordToRetry) { granted } else { undo_granted };
         let traits = self.traits(step);
         let kept = self.rollback.as_ref().is_some_and(|rollback| rollback.keep.get(step.index()) == Some(&true));
@@ -178,7 +178,7 @@ impl RunState {
             _ if bent!(UndoPending) && *state == StepState::Pending => Need::Undo,
             _ if bent!(UndoAdopted) && *state == (StepState::Done { origin: Origin::Adopted }) => Need::Undo,
             StepState::Done { origin: Origin::Adopted } | StepState::Skipped | StepState::Undone => Need::Nothing,
-            _ if *made && traits.one_way && !bent!(PassOneWay) => {
+            _ if *made && (traits.one_way || *sealed) && !bent!(PassOneWay) => {
                 Need::Stuck(Trouble::new(Class::Conflict, "it was done, and cannot be taken back", Some(stuck_hint())))
             }
             _ if *made && traits.undo == Undo::Nothing => Need::Forget,
@@ -198,7 +198,7 @@ impl RunState {
     /// A step that leaves nothing to take back.
     fn forget(&mut self, step: StepIx) {
         let slot = self.slot_mut(step);
-        (slot.trace, slot.made, slot.granted) = (false, false, false);
+        (slot.trace, slot.made, slot.sealed, slot.granted) = (false, false, false, false);
         (slot.undo_sure, slot.undo_began, slot.undo_granted) = (false, false, false);
         self.put(step, StepState::Undone);
     }

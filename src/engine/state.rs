@@ -400,8 +400,9 @@ impl RunState {
         let slot = self.slot_mut(step);
         slot.made = true;
         slot.output = output;
+        let sealed = slot.sealed;
         self.changed |= traits.effectful;
-        if traits.one_way {
+        if traits.one_way || sealed {
             self.one_way.insert(step);
         }
         self.put(step, StepState::Done { origin: Origin::Created });

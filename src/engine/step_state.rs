@@ -175,6 +175,8 @@ pub(super) struct Slot {
     pub(super) prior: Prior,
     /// This run's attempt is known to have succeeded.
     pub(super) made: bool,
+    /// It cannot be taken back, whatever the plan says of steps of its kind.
+    pub(super) sealed: bool,
     /// A person said that it may be tried although nobody knows what is there. Used up by the attempt.
     pub(super) granted: bool,
     /// A person said that it is to be undone although nobody knows what is there.
@@ -200,6 +202,7 @@ impl Slot {
             trace: false,
             prior: Prior::default(),
             made: false,
+            sealed: false,
             granted: false,
             undo_granted: false,
             definite: false,

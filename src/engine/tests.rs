@@ -50,7 +50,7 @@ impl Run {
 
     fn probe(&mut self, step: StepIx, reason: ProbeReason, probe: Probe<Payload, Payload>) -> &mut Self {
         let step = self.id(step);
-        self.fold(Event::StepProbed { step, reason, probe, params: None })
+        self.fold(Event::StepProbed { step, reason, probe, params: None, one_way: false })
     }
 
     fn start(&mut self, step: StepIx) -> &mut Self {
@@ -59,7 +59,8 @@ impl Run {
     }
 
     fn succeed(&mut self, step: StepIx) -> &mut Self {
-        let event = Event::AttemptSucceeded { step: self.id(step), attempt: self.state.next_attempt(step) - 1, output: value("out") };
+        let (id, attempt) = (self.id(step), self.state.next_attempt(step) - 1);
+        let event = Event::AttemptSucceeded { step: id, attempt, output: value("out"), one_way: false };
         self.fold(event)
     }
 
@@ -407,6 +408,21 @@ fn there_is_no_way_back_past_the_point_of_no_return() {
     run.resume().roll_back(Some("b")).probe(C, ProbeReason::Rollback, present()).undo(C).finish(Outcome::Stopped);
     // Resumed, it goes forward again.
     run.resume().decides(&[ask(C)]).make(C).finish(Outcome::Done);
+}
+
+#[test]
+fn a_step_may_turn_out_to_have_no_way_back() {
+    let steps = || vec![step("a", &[]), step("b", &[0]), step("c", &[1])];
+    let mut run = Run::new(1, OnFailure::Rollback, steps());
+    run.make(A).probe_absent(B).start(B);
+    run.fold(Event::AttemptSucceeded { step: "b".into(), attempt: 1, output: value("out"), one_way: true });
+    run.probe_absent(C).start(C).fail(C, Class::Permanent).finish(Outcome::Held);
+    assert_eq!(run.state.failure().unwrap().hint.unwrap(), "nothing was rolled back: `b` cannot be taken back");
+    // Also where somebody finds out only by asking after a cut.
+    let (mut run, reason) = (Run::new(1, OnFailure::Hold, steps()), ProbeReason::InDoubt);
+    run.make(A).probe_absent(B).start(B).resume();
+    run.fold(Event::StepProbed { step: "b".into(), reason, probe: present(), params: None, one_way: true });
+    assert!(run.state.check_request(&Request::Rollback { by: "me".into(), to: None }).is_err());
 }
 
 #[test]

@@ -22,6 +22,11 @@ pub enum ProbeReason {
     Rollback,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// An entry of the journal. Steps are named by full id.
 ///
 /// Each variant's doc says which state transitions it makes; `engine::fold` is the code.
@@ -61,6 +66,9 @@ pub enum Event {
         /// Digest of the params it was asked with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         params: Option<String>,
+        /// The effect that was found cannot be taken back, though the plan says that steps of its kind can.
+        #[serde(default, skip_serializing_if = "is_false")]
+        one_way: bool,
     },
     /// About to be tried; durable before the effect. Pending or ready → running.
     AttemptStarted {
@@ -84,6 +92,9 @@ pub enum Event {
         attempt: u32,
         /// What it gave.
         output: Payload,
+        /// What it did cannot be taken back, though the plan says that steps of its kind can.
+        #[serde(default, skip_serializing_if = "is_false")]
+        one_way: bool,
     },
     /// Running → failed, waiting for a retry, or in doubt where the class leaves the outcome open. Of a step that is not running, with the
     /// number of the attempt to come: it could not be asked or rendered, and nothing was begun.

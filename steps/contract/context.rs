@@ -61,6 +61,9 @@ pub struct Context {
     /// A folder of the run's own, outside the working directory, for the user alone. It is there before the step starts, outlives
     /// a crash and goes with the run.
     pub scratch: Arc<Path>,
+    /// The folder where this program keeps its records, outside what a rollback takes back: what must be known after the run is over
+    /// goes here. A step keeps its files in a folder of its own in it.
+    pub state: Arc<Path>,
     /// The secrets that the step names, by name.
     pub secrets: Arc<BTreeMap<String, Secret>>,
     /// Where output lines go; redacted behind this trait.
@@ -84,6 +87,7 @@ impl Context {
             env: Arc::default(),
             base_env: Arc::default(),
             scratch: Arc::from(workdir.with_file_name(".scratch")),
+            state: Arc::from(workdir.with_file_name(".state")),
             secrets: Arc::default(),
             output: Arc::new(NoOutput),
             progress: Arc::new(NoProgress),

@@ -20,6 +20,8 @@ pub trait StepType: Send + Sync {
     fn behaviour(&self, with: &Value) -> Behaviour;
     /// Problems of fully known params, one message each.
     fn check(&self, params: &Value) -> Vec<String>;
+    /// See [`Step::one_way`]; false for an output that does not fit.
+    fn one_way(&self, output: &Value) -> bool;
     /// See [`Step::probe`].
     async fn probe(&self, cx: &Context, params: &Value) -> Result<Probe<Value, Value>, StepError>;
     /// See [`Step::run`].
@@ -47,6 +49,9 @@ impl<S: Step> StepType for S {
             Ok(params) => Step::check(self, &params),
             Err(message) => vec![message],
         }
+    }
+    fn one_way(&self, output: &Value) -> bool {
+        S::Output::deserialize_from(output).is_ok_and(|output| Step::one_way(self, &output))
     }
     async fn probe(&self, cx: &Context, params: &Value) -> Result<Probe<Value, Value>, StepError> {
         let params = self::params::<S>(params)?;

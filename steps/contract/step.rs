@@ -39,6 +39,12 @@ pub trait Step: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether what an attempt did cannot be taken back, though steps of this kind usually can: then the run is past the point of no
+    /// return from here on.
+    fn one_way(&self, _output: &Self::Output) -> bool {
+        false
+    }
+
     /// Looks; touches nothing.
     fn probe(
         &self,

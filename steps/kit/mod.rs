@@ -7,6 +7,7 @@ pub mod compose;
 pub mod engine_tag;
 pub mod manifest;
 pub mod period;
+pub mod program;
 pub mod readiness;
 pub mod request;
 pub mod text;

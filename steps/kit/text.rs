@@ -28,3 +28,12 @@ pub fn some_of(items: &[String]) -> String {
     let shown = items.iter().take(10).map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ");
     if items.len() > 10 { format!("{shown} and {} more", items.len() - 10) } else { shown }
 }
+
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+        text
+    })
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::contract::{Class, StepType};
 use crate::world::OutputBuffer;
+use crate::world::Secret;
 use crate::world::fake::{FakeProgram, FakeWorld};
 
 fn world(programs: impl IntoIterator<Item = FakeProgram>) -> (FakeWorld, Context, Arc<OutputBuffer>) {

@@ -110,6 +110,7 @@ fn events() -> Vec<Event> {
         reason,
         probe,
         params: Some("sha256:1".into()),
+        one_way: reason == ProbeReason::InDoubt,
     });
     let mut events: Vec<Event> = probed.collect();
     let classes = [
@@ -136,7 +137,7 @@ fn events() -> Vec<Event> {
         Event::RunResumed { tool: "0.1.0".into(), by: by() },
         Event::AttemptStarted { step: step(), attempt: 2 },
         Event::CheckpointSaved { step: step(), before: small() },
-        Event::AttemptSucceeded { step: step(), attempt: 2, output: blob() },
+        Event::AttemptSucceeded { step: step(), attempt: 2, output: blob(), one_way: true },
         Event::AttemptFailed { step: step(), attempt: 2, class: Class::Transient, message: "no".into(), hint: Some("try".into()) },
         Event::AttemptWithdrawn { step: step(), attempt: 3 },
         Event::RetryScheduled { step: step(), attempt: 3, at: Timestamp(1) },

@@ -401,7 +401,7 @@ impl Driver {
                     self.rendered.remove(&step);
                 }
                 let id = self.id(step);
-                let event = values::probed(&mut self.recorder, id, reason, probe, &self.shared.redactor);
+                let event = values::probed(&mut self.recorder, id, reason, probe, &self.shared.redactor, self.shared.kind(step));
                 self.recorder.record(&mut self.state, event)
             }
             Ended::Probed(reason, Err(error)) => self.probe_failed(step, reason, error),
@@ -410,8 +410,9 @@ impl Driver {
                 match result {
                     Ok(output) => {
                         self.rendered.remove(&step);
+                        let one_way = self.shared.kind(step).is_some_and(|kind| kind.one_way(&output));
                         let output = self.recorder.payload(output);
-                        let event = Event::AttemptSucceeded { step: self.id(step), attempt, output };
+                        let event = Event::AttemptSucceeded { step: self.id(step), attempt, output, one_way };
                         self.recorder.record(&mut self.state, event)
                     }
                     Err(error) => self.failed(step, attempt, error),

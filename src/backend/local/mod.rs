@@ -180,6 +180,7 @@ impl LocalBackend {
             secrets,
             base_env: Arc::new(base_env),
             scratch: self.0.state_dir.join("runs").join(run.as_str()).join("scratch").into(),
+            state: self.0.state_dir.as_path().into(),
             logs: self.0.state_dir.join("runs").join(run.as_str()),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use formula_steps::contract::{Context, Progress, RunInfo};
+use formula_steps::contract::{Context, Progress, RunInfo, StepType};
 use formula_steps::world::{Cancel, Output, Secret, World};
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) workdir: Arc<std::path::Path>,
     /// Folder for steps' own temporary files; outlives a crash.
     pub(super) scratch: Arc<std::path::Path>,
+    /// The state directory.
+    pub(super) state: Arc<std::path::Path>,
     /// Folder of this run's log files.
     pub(super) logs: PathBuf,
 }
@@ -52,6 +54,11 @@ impl Progress for HubProgress {
 }
 
 impl Shared {
+    /// The kind of a step, where this program has it.
+    pub(super) fn kind(&self, step: StepIx) -> Option<&'static dyn StepType> {
+        formula_steps::find(&self.plan.step(step).kind)
+    }
+
     /// The log of one attempt.
     pub(super) fn log(&self, step: StepIx, attempt: u32) -> Arc<AttemptLog> {
         let id = &self.plan.step(step).id;
@@ -74,6 +81,7 @@ impl Shared {
             env: Arc::new(rendered.env.clone()),
             base_env: self.base_env.clone(),
             scratch: self.scratch.clone(),
+            state: self.state.clone(),
             secrets: Arc::new(secrets),
             output: match log {
                 Some(log) => log,

@@ -1,6 +1,6 @@
 //! What templates see while a run goes on, and how results become events.
 
-use formula_steps::contract::{Probe, StepError};
+use formula_steps::contract::{Probe, StepError, StepType};
 use serde_json::{Map, Value, json};
 
 use super::recorder::Recorder;
@@ -80,8 +80,10 @@ pub(super) fn probed(
     reason: ProbeReason,
     probe: Probe<Value, Value>,
     redactor: &Redactor,
+    kind: Option<&'static dyn StepType>,
 ) -> Event {
     let text = |text: String| redactor.text(&text);
+    let one_way = matches!(&probe, Probe::Present { output } if kind.is_some_and(|kind| kind.one_way(output)));
     let probe = match probe {
         Probe::Absent { before, mut changes } => {
             for change in &mut changes {
@@ -94,7 +96,7 @@ pub(super) fn probed(
         Probe::Diverged { expected, found } => Probe::Diverged { expected: text(expected), found: text(found) },
         Probe::Unknown { reason } => Probe::Unknown { reason: text(reason) },
     };
-    Event::StepProbed { step, reason, probe, params: None }
+    Event::StepProbed { step, reason, probe, params: None, one_way }
 }
 
 /// The event that opens a gate. What a person approves is bound to the plan, the inputs and everything the steps gave so far.

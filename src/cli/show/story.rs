@@ -77,11 +77,11 @@ mod tests {
         let step = || "a".to_owned();
         let probe = Probe::Absent { before: Payload::Value(1.into()), changes: vec![Change::new("make it")] };
         let events = [
-            (0, Event::StepProbed { step: step(), reason: ProbeReason::Ready, probe, params: None }),
+            (0, Event::StepProbed { step: step(), reason: ProbeReason::Ready, probe, params: None, one_way: false }),
             (10, Event::AttemptStarted { step: step(), attempt: 1 }),
             (30, Event::AttemptFailed { step: step(), attempt: 1, class: Class::Transient, message: "no".into(), hint: None }),
             (40, Event::AttemptStarted { step: step(), attempt: 2 }),
-            (45, Event::AttemptSucceeded { step: step(), attempt: 2, output: Payload::Value(2.into()) }),
+            (45, Event::AttemptSucceeded { step: step(), attempt: 2, output: Payload::Value(2.into()), one_way: false }),
             (50, Event::AttemptStarted { step: step(), attempt: 3 }),
             (50, Event::AttemptWithdrawn { step: step(), attempt: 3 }),
         ];

@@ -346,7 +346,7 @@ impl Sim {
             Work::Probe(reason) => {
                 self.tasks.remove(place);
                 let probe = self.world[task.step.index()].probe(self.formula.nature(task.step));
-                self.record(Event::StepProbed { step: self.formula.id(task.step), reason, probe, params: None })
+                self.record(Event::StepProbed { step: self.formula.id(task.step), reason, probe, params: None, one_way: false })
             }
             Work::Attempt(attempt) => self.advance_attempt(place, attempt),
             Work::Undo => self.advance_undo(place),
@@ -394,7 +394,7 @@ impl Sim {
             }
             Phase::Whole => {
                 self.tasks.remove(place);
-                return self.record(Event::AttemptSucceeded { step: id, attempt, output: world::output() });
+                return self.record(Event::AttemptSucceeded { step: id, attempt, output: world::output(), one_way: false });
             }
         };
         laws::effects(self, step)

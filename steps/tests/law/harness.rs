@@ -85,11 +85,11 @@ impl Trial {
         within(step.undo(&self.cx, &self.params, before, output)).await
     }
 
-    /// The world, without the run's scratch folder: that goes with the run.
+    /// The world, without the run's scratch folder, which goes with the run, and the state folder, which remembers what was undone too.
     pub fn snapshot(&self) -> Value {
         let mut snapshot = self.fake.snapshot();
         if let Some(files) = snapshot["files"].as_object_mut() {
-            files.retain(|path, _| !Path::new(path).starts_with(&self.cx.scratch));
+            files.retain(|path, _| ![&self.cx.scratch, &self.cx.state].into_iter().any(|own| Path::new(path).starts_with(own)));
         }
         snapshot
     }

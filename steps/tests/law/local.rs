@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(git_fetch());
     cases.extend(git_push());
     cases.extend(git_tag());
+    cases.extend(migrate());
     cases.extend(shell());
     cases.extend(write_file());
     cases
@@ -142,6 +143,62 @@ fn git_tag() -> Vec<Case> {
             let head = repo.head.clone();
             there(repo, "refs/tags/v2", FakeRef::annotated("0b1ec8", &head, "two"));
         }),
+    ]
+}
+
+fn migrate() -> Vec<Case> {
+    let folder = |state: &mut State| {
+        for (path, text) in [
+            ("v0.2.1/pre.sh", "one"),
+            ("v0.2.1/down.sh", "not one"),
+            ("v0.2.2/pre.sh", "two"),
+            ("v0.2.2/post.sh", "two, later"),
+            ("v0.2.2/down.sh", "not two"),
+            ("v0.3.1.sh", "too new"),
+        ] {
+            state.put(format!("/work/migrations/{path}"), text);
+        }
+        let script = |path: &str| FakeProgram::new(["sh".to_owned(), format!("/work/migrations/{path}")]);
+        state.programs = vec![
+            script("v0.2.1/pre.sh").writes("one", "${FORMULA_FROM} ${FORMULA_TO} ${FORMULA_MIGRATION} ${FORMULA_PHASE}"),
+            script("v0.2.1/down.sh").removes("one"),
+            script("v0.2.2/pre.sh").writes("two-pre", "${FORMULA_ENV_FILE}"),
+            script("v0.2.2/post.sh").writes("two-post", "2"),
+            script("v0.2.2/down.sh").removes("two-${FORMULA_PHASE}"),
+        ];
+    };
+    let keyed = |state: &mut State| {
+        folder(state);
+        state.files.insert("/work/.env".into(), FakeFile::new("A=1\nLAST=v0.2.0 # here\nB='2'").mode(0o640));
+    };
+    let applied = |state: &mut State| {
+        keyed(state);
+        let row = |row: &str, version: &str, phase: &str, rest: &str| {
+            format!(r#"{{"v":1,"at":"2026-01-01T00:00:00Z","who":"run A step m","row":"{row}","version":"{version}"{phase}{rest}}}"#)
+        };
+        let mut lines = vec![row("baseline", "v0.2.0", "", r#","source":"person""#)];
+        for (version, phase) in [("v0.2.1", "pre"), ("v0.2.2", "pre"), ("v0.2.2", "post")] {
+            let phase = format!(r#","phase":"{phase}""#);
+            lines.push(row("began", version, &phase, r#","digest":"","back":"down","from":null,"to":"v0.3.0""#));
+            lines.push(row("ended", version, &phase, r#","digest":"","began":"","exit":"0","ok":true"#));
+        }
+        state.put("/.state/migrations/ledger.jsonl", lines.join("\n"));
+        for (path, text) in [("one", "v0.2.0 v0.2.2 v0.2.1 pre"), ("two-pre", "/work/.env"), ("two-post", "2")] {
+            state.put(format!("/work/{path}"), text);
+        }
+        let key = state.text("/work/.env").expect("it was put there").replace("v0.2.0", "v0.2.2");
+        state.files.insert("/work/.env".into(), FakeFile::new(key).mode(0o640));
+    };
+    vec![
+        case("migrate", "from a release", json!({ "to": "v0.3.0", "phase": "pre" }), |state| {
+            let repo = repository(state);
+            let head = repo.head.clone();
+            repo.tags.insert("v0.2.0".into(), FakeRef::annotated("0b1ec9", &head, "two"));
+            folder(state);
+        }),
+        case("migrate", "with a key", json!({ "to": "v0.3.0", "phase": "pre", "key": "LAST" }), keyed),
+        case("migrate", "afterwards", json!({ "to": "v0.3.0", "phase": "post", "key": "LAST", "from": "v0.2.0" }), keyed),
+        case("migrate", "back", json!({ "to": "v0.2.0", "phase": "down", "key": "LAST" }), applied),
     ]
 }
 
