@@ -162,10 +162,7 @@ with = { ref = "v1.2.0", output = "docker-compose.yml", data = { projects = "pro
             let output = cx.remembered(MEMO).await?.unwrap_or_else(|| found.output(digest, false));
             return Ok(Probe::Present { output });
         }
-        if let Some(why) = found.not_ours(cx, params).await {
-            let expected = format!("a `{}` that this program made and nobody changed since", params.output);
-            return Ok(Probe::Diverged { expected, found: why });
-        }
+        found.refuse_overwriting(cx, params).await?;
         let prev = cx.world.files.read(&cx.workdir, &found.prev).await?;
         let changes = found.changes(params);
         Ok(Probe::Absent { before: Before { file: found.file, prev, new: found.rendered.digest }, changes })
@@ -177,9 +174,7 @@ with = { ref = "v1.2.0", output = "docker-compose.yml", data = { projects = "pro
         if let Some(digest) = found.same() {
             return Ok(cx.remembered(MEMO).await?.unwrap_or_else(|| found.output(digest, false)));
         }
-        if let Some(why) = found.not_ours(cx, params).await {
-            return Err(StepError::conflict(why).hint("save what is worth keeping, then set `accept_hand_edits = true`"));
-        }
+        found.refuse_overwriting(cx, params).await?;
         if before.is_some_and(|before| before.new != found.rendered.digest) {
             return Err(StepError::refused(format!("what `{}` is made of changed since this step looked", params.output)).hint("try again"));
         }
@@ -295,26 +290,29 @@ impl Found {
         self.rendered.is(text).then(|| sha256(&file.bytes))
     }
 
-    /// Why the file that is there must not be overwritten.
-    async fn not_ours(&self, cx: &Context, params: &Params) -> Option<String> {
-        let file = self.file.as_ref().filter(|_| !params.accept_hand_edits)?;
+    /// Refuses to overwrite what somebody wrote and git does not have.
+    async fn refuse_overwriting(&self, cx: &Context, params: &Params) -> Result<(), StepError> {
+        let Some(file) = self.file.as_ref().filter(|_| !params.accept_hand_edits) else { return Ok(()) };
         let reason = match self.made {
-            Made::Ours(_) => return None,
-            Made::Edited(_) => "was edited by hand since it was made".to_owned(),
-            Made::Foreign => "was not made by this program".to_owned(),
+            Made::Ours(_) => return Ok(()),
+            Made::Edited(_) => "was edited by hand since it was made",
+            Made::Foreign => "was not made by this program",
         };
         let mut unknown = String::new();
         for revision in std::iter::once("HEAD").chain(Some(params.r#ref.as_str()).filter(|revision| !revision.is_empty())) {
             match held(cx, revision, params, &file.bytes).await {
-                Ok(true) => return None,
+                Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => unknown = format!(" (git cannot tell: {})", error.message),
             }
         }
-        Some(format!(
-            "`{}` {reason}, and no commit in the history of HEAD holds it as it is{unknown}; `accept_hand_edits = true` overwrites it",
-            params.output
-        ))
+        let found = self.rendered.differences_from(&self.old());
+        let lost: Vec<_> = found.iter().filter(|one| one.kind != DifferenceKind::Added).map(ToString::to_string).collect();
+        let lost = if lost.is_empty() { String::new() } else { format!("; what would go: {}", lost[..lost.len().min(5)].join(", ")) };
+        let message = format!("`{}` {reason}, and no commit in the history of HEAD holds it as it is{unknown}", params.output);
+        Err(StepError::refused(message).hint(format!(
+            "move what is worth keeping into the template or its data{lost}; then `accept_hand_edits = true` overwrites the file"
+        )))
     }
 
     fn output(&self, digest: String, changed: bool) -> Output {

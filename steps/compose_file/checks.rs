@@ -123,10 +123,25 @@ impl<'a> Checker<'a> {
         let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
         for entry in section.entries {
             if let Some(first) = seen.insert(&entry.key, entry) {
-                return Err(self.twice(&format!("{what} `{}`", entry.key), &self.by(section, first), &self.by(section, entry)));
+                let users = if what == "volume" { self.users(&entry.key) } else { Vec::new() };
+                let (one, other) = match users.as_slice() {
+                    [one, other, ..] => (one.clone(), other.clone()),
+                    _ => (self.by(section, first), self.by(section, entry)),
+                };
+                return Err(self.twice(&format!("{what} `{}`", entry.key), &one, &other));
             }
         }
         Ok(())
+    }
+
+    /// What the services were made of that mount a volume.
+    fn users(&self, volume: &str) -> Vec<String> {
+        let services = self.section("services");
+        let mounts = |service: &&Entry| {
+            let mounts = service.value.get("volumes").map(Node::items).unwrap_or_default();
+            mounts.iter().any(|mount| named_volume(mount).is_ok_and(|name| name == Some(volume)))
+        };
+        services.entries.iter().filter(mounts).filter_map(|service| self.of(&services, service)).map(ToString::to_string).collect()
     }
 
     fn twice(&self, what: &str, one: &str, other: &str) -> RenderError {

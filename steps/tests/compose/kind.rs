@@ -227,10 +227,9 @@ async fn a_hand_edit_is_not_overwritten_unless_accepted() {
         if changed {
             place.put("docker-compose.yml.hbs", &TEMPLATE.replace("v1", "v2"));
         }
-        let Probe::Diverged { found, .. } = place.probe(&json!({})).await.unwrap() else { panic!("not diverged") };
-        assert!(found.starts_with("`docker-compose.yml` was edited by hand since it was made"), "{found}");
-        let error = StepType::run(&ComposeRegen, &place.cx, &json!({}), None).await.unwrap_err();
-        assert_eq!(error.class, Class::Conflict);
+        refuses(&place, &json!({}), "`docker-compose.yml` was edited by hand since it was made").await;
+        let error = place.probe(&json!({})).await.unwrap_err();
+        assert!(error.hint.as_ref().unwrap().contains("what would go: - `restart` of service `web`"), "{error:?}");
         assert_eq!(place.files()[OUTPUT], edited[OUTPUT]);
     }
     let (_, output) = place.regen(&json!({ "accept_hand_edits": true })).await.unwrap();
@@ -280,8 +279,7 @@ async fn u3_a_tracked_file_moves_on_to_a_generated_one_if_nobody_touched_it() {
     assert_eq!(place.files(), start);
     // The same with a single byte more.
     place.put(OUTPUT, &format!("{tracked}\n"));
-    let Probe::Diverged { found, .. } = place.probe(&params).await.unwrap() else { panic!("not diverged") };
-    assert!(found.contains("was not made by this program, and no commit in the history of HEAD holds it"), "{found}");
+    refuses(&place, &params, "was not made by this program, and no commit in the history of HEAD holds it").await;
 }
 
 #[tokio::test]

@@ -177,6 +177,12 @@ fn c11_the_same_agent_in_two_files_names_both() {
     let both = "by `[agents.llama]` in `projects/a.toml` line 5 and by `[agents.llama]` in `projects/b.toml` line 5";
     assert_eq!(error.message, format!("service `agents-llama` is made twice: {both}"));
     assert_eq!(error.hint.as_deref(), Some("rename one of the two"));
+    // Volumes that services of two tables mount, though the services have names of their own.
+    let volumes = "services:\n{{#each data.projects}}{{#each agents}}\n  {{@key}}:\n    {{origin ../_file @key}}\n    image: x\n    volumes: [{{slug @key}}:/x]
+{{/each}}{{/each}}\nvolumes:\n{{#each data.projects}}{{#each agents}}\n  {{slug @key}}:\n{{/each}}{{/each}}\n";
+    let tables = harb("[agents.a-b]\n[agents.a_b]\n");
+    let error = render(&Template { name: "t", text: volumes }, &inputs(&[("p.toml", &tables)])).unwrap_err();
+    assert_eq!(error.message, "volume `a-b` is made twice: by `[agents.a-b]` in `p.toml` line 5 and by `[agents.a_b]` in `p.toml` line 6");
     // A name that the base has, and two sections with the same slug.
     let slug = refused(&harb(&format!("{}{}", agent("a-b", "user-a"), agent("a_b", "user-b"))));
     assert!(slug.contains("service `agents-a-b` is made twice: by `[agents.a-b]` in"), "{slug}");
