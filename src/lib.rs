@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod diagnostic;
+pub mod doctor;
 pub mod engine;
 pub mod graph;
 pub mod journal;

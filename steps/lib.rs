@@ -9,6 +9,7 @@ pub mod compose_restart;
 pub mod contract;
 pub mod docker_build;
 pub mod dotenv;
+pub mod drift;
 pub mod env_set;
 pub mod git_checkout;
 pub mod git_fetch;
@@ -25,6 +26,7 @@ pub mod migrate;
 pub mod migrations;
 pub mod preflight;
 pub mod shell;
+pub mod survey;
 pub mod world;
 pub mod write_file;
 
@@ -49,6 +51,7 @@ pub static BUILTIN: &[&dyn StepType] = &[
     &migrate::Migrate,
     &preflight::Preflight,
     &shell::Shell,
+    &survey::Survey,
     &write_file::WriteFile,
 ];
 

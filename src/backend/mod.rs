@@ -6,6 +6,7 @@
 pub mod local;
 mod logs;
 mod orphans;
+mod records;
 mod redact;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::model::{Plan, Request, RunId, Verdict};
 
 pub use logs::path as log_path;
 pub use orphans::{MARK, Orphan};
+pub use records::JournalRecords;
 pub use redact::{MASK, RedactStream, Redactor, SHORTEST};
 
 /// How a run is to be driven.

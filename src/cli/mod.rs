@@ -8,6 +8,7 @@ mod cancel;
 mod check;
 mod completions;
 mod docs;
+mod doctor;
 mod drive;
 mod explain;
 mod failure;
@@ -110,6 +111,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Completions(args) => Ok(completions::completions(app, &args)),
         Command::Man(args) => man::man(app, &args),
         Command::Docs(args) => docs::docs(app, &args),
+        Command::Doctor(args) => doctor::doctor(app, &args),
         Command::Prune(args) => prune::prune(app, &args),
     }
 }

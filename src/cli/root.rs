@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::ui::ColorChoice;
 use super::{
-    answer, cancel, check, completions, docs, explain, graph, list, log, man, plan, prune, resume, rollback, run, runs, schema, show, steps,
+    answer, cancel, check, completions, docs, doctor, explain, graph, list, log, man, plan, prune, resume, rollback, run, runs, schema,
+    show, steps,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -52,6 +53,7 @@ pub enum Command {
     Approve(answer::ApproveArgs),
     Cancel(cancel::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Runs(runs::Args),
     Show(show::Args),
     Log(log::Args),

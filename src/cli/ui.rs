@@ -23,6 +23,8 @@ pub struct Ui {
     pub color_out: bool,
     /// Colour on stderr.
     pub color_err: bool,
+    /// Stdout is a terminal.
+    pub terminal_out: bool,
     /// Stderr is a terminal that can redraw lines.
     pub live: bool,
     /// A person can be asked.
@@ -43,7 +45,7 @@ impl Ui {
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         let interactive = err && std::io::stdin().is_terminal();
-        Self { color_out: color(out), color_err: color(err), live: err && !dumb && !quiet, interactive, quiet, verbose }
+        Self { color_out: color(out), color_err: color(err), terminal_out: out, live: err && !dumb && !quiet, interactive, quiet, verbose }
     }
 
     /// Data, as it is.

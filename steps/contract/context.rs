@@ -19,6 +19,36 @@ pub struct RunInfo {
     pub started: String,
 }
 
+/// Another run of the same working directory that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfinishedRun {
+    /// Its identifier.
+    pub id: String,
+    /// Name of its formula.
+    pub formula: String,
+    /// How it stands, in words behind its name: `is held`.
+    pub state: String,
+}
+
+/// What this program's records say.
+pub trait Records: Send + Sync {
+    /// Runs of the working directory that are not over, the one that asks included.
+    ///
+    /// # Errors
+    /// Why the records cannot be read.
+    fn unfinished(&self) -> Result<Vec<UnfinishedRun>, String>;
+}
+
+/// Records of nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRecords;
+
+impl Records for NoRecords {
+    fn unfinished(&self) -> Result<Vec<UnfinishedRun>, String> {
+        Ok(Vec::new())
+    }
+}
+
 /// Receives how far a step is. Best effort: nothing depends on it.
 pub trait Progress: Send + Sync {
     /// `done` of `total` (bytes, layers, …) and what is going on, in a few words.
@@ -70,6 +100,8 @@ pub struct Context {
     pub output: Arc<dyn Output>,
     /// Where progress goes.
     pub progress: Arc<dyn Progress>,
+    /// What this program's records say about other runs.
+    pub records: Arc<dyn Records>,
     /// Raised when the run is asked to stop.
     pub cancel: Cancel,
 }
@@ -91,6 +123,7 @@ impl Context {
             secrets: Arc::default(),
             output: Arc::new(NoOutput),
             progress: Arc::new(NoProgress),
+            records: Arc::new(NoRecords),
             cancel: Cancel::new(),
         }
     }

@@ -11,7 +11,7 @@ mod meta;
 mod probe;
 mod step;
 
-pub use context::{Context, NoProgress, Progress, RunInfo};
+pub use context::{Context, NoProgress, NoRecords, Progress, Records, RunInfo, UnfinishedRun};
 pub use erased::StepType;
 pub use error::{Class, StepError};
 pub use meta::{Behaviour, Effect, Repeat, StepMeta, Undo};

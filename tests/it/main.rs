@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod check;
+mod doctor;
 mod info;
 mod release;
 mod release_faults;

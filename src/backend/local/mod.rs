@@ -26,6 +26,7 @@ use self::recorder::{Recorder, read_blob};
 use self::shared::Shared;
 use self::signals::Signals;
 use super::orphans;
+use super::records::JournalRecords;
 use super::redact::Redactor;
 use super::{Backend, Delivery, Drive, Error};
 use crate::clock::Clock;
@@ -167,6 +168,7 @@ impl LocalBackend {
     fn shared(&self, plan: Arc<Plan>, run: &RunId, started: String, secrets: BTreeMap<String, Secret>, redactor: Arc<Redactor>) -> Shared {
         let mut base_env = self.0.base_env.clone();
         base_env.insert(orphans::MARK.into(), self.0.holder.mark());
+        let records = Arc::new(JournalRecords::new(self.0.journal.clone(), plan.workdir.clone()));
         Shared {
             info: Arc::new(RunInfo { id: run.to_string(), formula: plan.formula.clone(), started }),
             workdir: plan.workdir.as_path().into(),
@@ -181,6 +183,7 @@ impl LocalBackend {
             base_env: Arc::new(base_env),
             scratch: self.0.state_dir.join("runs").join(run.as_str()).join("scratch").into(),
             state: self.0.state_dir.as_path().into(),
+            records,
             logs: self.0.state_dir.join("runs").join(run.as_str()),
         }
     }

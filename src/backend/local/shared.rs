@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use formula_steps::contract::{Context, Progress, RunInfo, StepType};
+use formula_steps::contract::{Context, Progress, Records, RunInfo, StepType};
 use formula_steps::world::{Cancel, Output, Secret, World};
 use sha2::{Digest as _, Sha256};
 
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) scratch: Arc<std::path::Path>,
     /// The state directory.
     pub(super) state: Arc<std::path::Path>,
+    /// What the journal says about other runs.
+    pub(super) records: Arc<dyn Records>,
     /// Folder of this run's log files.
     pub(super) logs: PathBuf,
 }
@@ -88,6 +90,7 @@ impl Shared {
                 None => Arc::new(NoOutput),
             },
             progress: Arc::new(HubProgress { hub: self.hub.clone(), step: id }),
+            records: self.records.clone(),
             cancel,
         }
     }

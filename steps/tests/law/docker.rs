@@ -1,7 +1,7 @@
 //! Cases of the kinds that work on the container engine, registries, compose projects and web servers, and of `preflight`.
 
 use formula_steps::world::fake::{
-    FakeAnswer, FakeCredentials, FakeImage, FakeProgram, FakeRef, FakeRegistry, FakeRepository, FakeRun, Remote, Repo, State,
+    FakeAnswer, FakeCredentials, FakeFile, FakeImage, FakeProgram, FakeRef, FakeRegistry, FakeRepository, FakeRun, Remote, Repo, State,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(image_push());
     cases.extend(image_tag());
     cases.extend(preflight());
+    cases.extend(survey());
     cases
 }
 
@@ -243,4 +244,33 @@ fn preflight() -> Vec<Case> {
         state.repos.insert("/work".into(), repo);
         state.check_out("/work");
     })]
+}
+
+/// Of a box that is well, and of one whose only blocker is accepted.
+fn survey() -> Vec<Case> {
+    let description = "[images]\nfirst_party = ['shop/*']\nversion_label = 'version'\n[env]\nversion_key = 'TAG'\nreach = ['FORGE']\n";
+    let well = |state: &mut State| {
+        state.put("/work/box.toml", description);
+        state.files.insert("/work/.env".into(), FakeFile::new("TAG=v1\nFORGE=http://forge.test/\n").mode(0o600));
+        let mut repo = Repo::default();
+        let head = repo.add_commit(&[], &[("docker-compose.yml", COMPOSE), ("VERSION", "1.0.0\n")]);
+        repo.head.clone_from(&head);
+        repo.tags.insert("v1.0.0".into(), FakeRef::commit(&head));
+        repo.ignored = vec![".env".into(), "box.toml".into()];
+        repo.remotes.insert("origin".into(), Remote { url: "https://forge.test/shop".into(), ..Remote::default() });
+        state.repos.insert("/work".into(), repo);
+        state.check_out("/work");
+        two_images(state);
+        repository(state, "shop/web").put("v1", OLD, &FakeImage::default());
+        repository(state, "shop/db").put("v1", OLD, &FakeImage::default());
+        state.http.resources.insert("http://forge.test/".into(), String::new());
+        with_old_container(state);
+    };
+    vec![
+        case("survey", "a box that is well", json!({ "health_urls": ["http://forge.test/"] }), well),
+        case("survey", "a blocker that is accepted", json!({ "accept": ["d1", "d7"] }), |state| {
+            well(state);
+            state.put("/work/docker-compose.yml", COMPOSE.replace("shop/db:v1", "shop/db:v1 # by hand"));
+        }),
+    ]
 }
