@@ -6,6 +6,7 @@
 pub mod compose_file;
 pub mod compose_regen;
 pub mod compose_restart;
+pub mod compose_up;
 pub mod contract;
 pub mod docker_build;
 pub mod dotenv;
@@ -37,6 +38,7 @@ use contract::StepType;
 pub static BUILTIN: &[&dyn StepType] = &[
     &compose_regen::ComposeRegen,
     &compose_restart::ComposeRestart,
+    &compose_up::ComposeUp,
     &docker_build::DockerBuild,
     &env_set::EnvSet,
     &git_checkout::GitCheckout,

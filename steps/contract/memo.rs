@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::{Class, Context, StepError};
+use crate::world::PortErrorKind;
 
 impl Context {
     /// Name of a file in the scratch folder that no other step of the run uses.
@@ -35,7 +36,13 @@ impl Context {
     /// # Errors
     /// When the file is there and cannot be read.
     pub async fn remembered<T: DeserializeOwned>(&self, what: &str) -> Result<Option<T>, StepError> {
-        let Some(file) = self.world.files.read(&self.scratch, &self.scratch_name(what)).await? else { return Ok(None) };
+        let file = match self.world.files.read(&self.scratch, &self.scratch_name(what)).await {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            // Whoever only looks has no such folder.
+            Err(error) if error.kind == PortErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let value = serde_json::from_slice(&file.bytes);
         value.map(Some).map_err(|error| StepError::new(Class::Internal, format!("what `{what}` remembered cannot be read: {error}")))
     }

@@ -15,13 +15,13 @@ use crate::support::{Folder, RegistryServer, Tags, docker, docker_quietly, engin
 const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY greeting /\nVOLUME /data\nLABEL formula.test=1\n";
 
 /// A step in the real world.
-struct Bench {
-    cx: Context,
-    log: Arc<OutputBuffer>,
+pub struct Bench {
+    pub cx: Context,
+    pub log: Arc<OutputBuffer>,
 }
 
 impl Bench {
-    fn new(workdir: &Path) -> Self {
+    pub fn new(workdir: &Path) -> Self {
         let log = Arc::new(OutputBuffer::new());
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
         #[expect(clippy::disallowed_methods, reason = "the compose plugin lies in the tester's home")]
@@ -36,11 +36,11 @@ impl Bench {
         formula_steps::find(kind).expect("it is built in")
     }
 
-    async fn probe(&self, kind: &str, params: &Value) -> Probe<Value, Value> {
+    pub async fn probe(&self, kind: &str, params: &Value) -> Probe<Value, Value> {
         Self::kind(kind).probe(&self.cx, params).await.expect("an answer")
     }
 
-    async fn run(&self, kind: &str, params: &Value) -> Result<(Option<Value>, Value), StepError> {
+    pub async fn run(&self, kind: &str, params: &Value) -> Result<(Option<Value>, Value), StepError> {
         let before = match Self::kind(kind).probe(&self.cx, params).await? {
             Probe::Absent { before, .. } => Some(before),
             _ => None,
@@ -49,7 +49,7 @@ impl Bench {
         Ok((before, output))
     }
 
-    async fn undo(&self, kind: &str, params: &Value, done: &(Option<Value>, Value)) -> Result<(), StepError> {
+    pub async fn undo(&self, kind: &str, params: &Value, done: &(Option<Value>, Value)) -> Result<(), StepError> {
         Self::kind(kind).undo(&self.cx, params, done.0.as_ref(), Some(&done.1)).await
     }
 }
@@ -233,10 +233,11 @@ async fn services_are_restarted_judged_and_brought_back() {
 }
 
 /// Takes a project down.
-struct Down(String);
+pub struct Down(pub String);
 
-impl Drop for Down {
-    fn drop(&mut self) {
+impl Down {
+    /// Takes it down at once.
+    pub fn now(&self) {
         let of_project = format!("com.docker.compose.project={}", self.0);
         for id in docker_quietly(&["ps", "--all", "--quiet", "--filter", &format!("label={of_project}")]).lines() {
             docker_quietly(&["rm", "--force", "--volumes", id]);
@@ -244,6 +245,12 @@ impl Drop for Down {
         for id in docker_quietly(&["network", "ls", "--quiet", "--filter", &format!("label={of_project}")]).lines() {
             docker_quietly(&["network", "rm", id]);
         }
+    }
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        self.now();
     }
 }
 

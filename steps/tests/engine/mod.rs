@@ -3,6 +3,7 @@
 mod again;
 mod build;
 mod compose;
+mod compose_up;
 mod context;
 mod kinds;
 mod objects;

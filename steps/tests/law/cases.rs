@@ -2,11 +2,12 @@
 //! and one line below.
 
 use super::harness::Case;
-use super::{compose, docker, local};
+use super::{compose, compose_up, docker, local};
 
 /// All cases.
 pub fn all() -> Vec<Case> {
     let mut cases = compose::cases();
+    cases.extend(compose_up::cases());
     cases.extend(docker::cases());
     cases.extend(local::cases());
     cases

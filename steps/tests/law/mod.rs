@@ -2,6 +2,7 @@
 
 pub mod cases;
 mod compose;
+mod compose_up;
 mod docker;
 pub mod harness;
 mod liars;

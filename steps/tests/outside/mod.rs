@@ -1,6 +1,7 @@
 //! One file per kind, and what they share.
 
 mod compose_restart;
+mod compose_up;
 mod docker_build;
 mod health_check;
 mod http_request;

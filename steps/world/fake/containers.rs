@@ -32,6 +32,7 @@ impl State {
         Container {
             state: if run.state.is_empty() { "running".to_owned() } else { run.state },
             exit_code: run.exit_code,
+            restarts: run.restarts,
             health: run.health.map(|status| ContainerHealth { status, log: run.health_log }),
             ..container
         }

@@ -55,6 +55,8 @@ pub struct FakeRun {
     pub state: String,
     /// Exit code, once it ended.
     pub exit_code: Option<i64>,
+    /// Times the engine started it again.
+    pub restarts: u64,
     /// Health, where the image has a check.
     pub health: Option<String>,
     /// What its check said, newest last.

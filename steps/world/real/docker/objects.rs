@@ -26,7 +26,7 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
     let state = found.state.unwrap_or_default();
     let config = found.config.unwrap_or_default();
     let status = state.status.map(|status| status.to_string()).unwrap_or_default();
-    let ended = matches!(status.as_str(), "exited" | "dead");
+    let ended = matches!(status.as_str(), "exited" | "dead" | "restarting");
     let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let networks = networks.into_iter().map(|(name, endpoint)| (name, endpoint.ip_address.unwrap_or_default()));
     let volumes = found.mounts.unwrap_or_default().into_iter();

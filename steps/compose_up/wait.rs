@@ -1,0 +1,155 @@
+//! Waiting until services are as they should be, by looking at their containers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Params;
+use super::decide::{Survey, containers};
+use super::model::{Condition, conditions, leans_on, replicas};
+use crate::contract::{Context, StepError};
+use crate::kit::{compose, readiness};
+use crate::world::{ComposeService, Container};
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// A container that the engine has started again so often in vain is not waited for: by then it has been given some fifteen seconds.
+const HOPELESS: u64 = 7;
+
+type Running = BTreeMap<String, Vec<Container>>;
+
+/// One wait, with its deadline.
+pub(super) struct Waiting<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) params: &'a Params,
+    pub(super) survey: &'a Survey,
+    /// When the step began.
+    pub(super) start: Duration,
+}
+
+/// What one look saw.
+#[derive(Default)]
+struct Look {
+    bad: Vec<String>,
+    ended: bool,
+    /// Containers of this run whose own check calls them unhealthy.
+    sick: BTreeSet<String>,
+    /// Id, start and restarts of every container.
+    starts: Vec<(String, String, u64)>,
+}
+
+impl Waiting<'_> {
+    /// Waits until all services are as they should be.
+    pub(super) async fn all(&self) -> Result<Running, StepError> {
+        let condition = if self.params.wait { Condition::Healthy } else { Condition::Started };
+        let goals: Vec<_> = self.survey.model.services.iter().map(|service| (service, condition)).collect();
+        self.until(&goals, self.params.wait).await
+    }
+
+    /// Waits for what services want to be there before they are started.
+    pub(super) async fn for_what_they_need(&self, services: &[&str]) -> Result<(), StepError> {
+        let mut goals = Vec::new();
+        for service in services.iter().filter_map(|name| self.survey.model.service(name)) {
+            for (name, condition) in conditions(service).filter(|(_, condition)| *condition == Condition::Healthy) {
+                goals.extend(self.survey.model.service(name).map(|service| (service, condition)));
+            }
+        }
+        if !goals.is_empty() {
+            self.until(&goals, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for services. To last means to be seen twice, the very same containers: one that dies at once would pass a single look.
+    async fn until(&self, goals: &[(&ComposeService, Condition)], to_last: bool) -> Result<Running, StepError> {
+        let cx = self.cx;
+        let (mut before, mut sick, mut told) = (None, BTreeSet::new(), String::new());
+        let mut falls = BTreeMap::new();
+        loop {
+            let running = containers(cx, &self.survey.model.project).await?.0;
+            let look = self.look(goals, &running, &mut falls).await;
+            if look.bad.is_empty() && (!to_last || before.as_ref() == Some(&look.starts)) {
+                return Ok(running);
+            }
+            if !look.bad.is_empty() {
+                told = look.bad.join("; ");
+            } else if told.is_empty() {
+                told.push_str("it was started again and again");
+            }
+            let elapsed = cx.world.clock.monotonic().saturating_sub(self.start);
+            let still_sick = look.sick.intersection(&sick).next().is_some();
+            if look.ended || still_sick {
+                return Err(StepError::permanent(format!("not up: {told}")));
+            }
+            if elapsed >= self.params.timeout.0 {
+                return Err(StepError::permanent(format!("not well within {}: {told}", self.params.timeout)));
+            }
+            let shown = if look.bad.is_empty() { "up, seeing whether it lasts" } else { &told };
+            let well = goals.len().saturating_sub(look.bad.len());
+            cx.progress.update(shown, Some(well as u64), Some(goals.len() as u64));
+            before = look.bad.is_empty().then_some(look.starts);
+            sick = look.sick;
+            cx.sleep(INTERVAL).await?;
+        }
+    }
+
+    /// One that the engine starts again and again is up at many a look: `falls` remembers how each was seen to end.
+    async fn look(&self, goals: &[(&ComposeService, Condition)], running: &Running, falls: &mut BTreeMap<String, String>) -> Look {
+        let mut look = Look::default();
+        for (service, condition) in goals {
+            let there = running.get(&service.name).map(Vec::as_slice).unwrap_or_default();
+            look.starts.extend(there.iter().map(|container| (container.id.clone(), container.started_at.clone(), container.restarts)));
+            if let Err((reason, container)) = self.judge(service, *condition, there) {
+                let mut why = reason.why;
+                look.ended |= reason.ended;
+                if let Some(container) = container {
+                    if self.is_ours(&service.name) && container.health.as_ref().is_some_and(|health| health.status == "unhealthy") {
+                        look.sick.insert(container.id.clone());
+                    }
+                    if container.state != "running" {
+                        why.push_str(&readiness::last_words(self.cx, &container.id).await);
+                        falls.insert(container.id.clone(), why.clone());
+                    } else if let Some(fall) = falls.get(&container.id) {
+                        why = format!("{why}; a moment ago it {fall}");
+                    }
+                }
+                look.bad.push(format!("`{}` {why}", service.name));
+            }
+        }
+        look
+    }
+
+    fn judge<'c>(
+        &self,
+        service: &ComposeService,
+        condition: Condition,
+        there: &'c [Container],
+    ) -> Result<(), (readiness::NotReady, Option<&'c Container>)> {
+        let not_yet = |why: String| (readiness::NotReady::yet(why), None);
+        if there.len() != replicas(service) {
+            return Err(not_yet(format!("has {} of {} containers", there.len(), replicas(service))));
+        }
+        let image = self.survey.image_id(&service.name);
+        for container in there {
+            // The hash of one that leans on another is known to compose alone.
+            let differs = if leans_on(service).is_empty() { compose::differs(service, image, container) } else { None };
+            if let Some(why) = differs {
+                return Err(not_yet(format!("is not the one that was asked for: {why}")));
+            }
+            let job = self.survey.model.jobs().contains(service.name.as_str());
+            let ended_well = job && container.state == "exited" && container.exit_code == Some(0);
+            if condition == Condition::Started || ended_well {
+                continue;
+            }
+            if let Err(mut reason) = readiness::judge(self.cx, container) {
+                reason.ended |= self.is_ours(&service.name) && container.restarts >= HOPELESS;
+                return Err((reason, Some(container)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this run made the service's containers.
+    fn is_ours(&self, service: &str) -> bool {
+        self.survey.action(service).needs_up()
+    }
+}

@@ -1,0 +1,352 @@
+//! `compose-up` on the real engine with the real compose program: what it touches, what it says, and the way back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use formula_steps::contract::{Class, Probe};
+use formula_steps::world::real::{DockerSettings, RealCompose, RealDocker, RealProcess};
+use formula_steps::world::{Cancel, CancelLevel, Compose as _, ComposeFile, Docker as _, ImageRef, Output, OutputBuffer, Up};
+use serde_json::{Value, json};
+
+use super::kinds::{Bench, Down};
+use crate::support::{Folder, Tags, docker, docker_quietly, engine_or_skip, program_answers};
+
+const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY run /run\nCOPY mode /\nVOLUME /data\nLABEL formula.test=1\n\
+    HEALTHCHECK --interval=300ms --timeout=2s --retries=2 CMD [\"/bin/busybox\",\"sh\",\"-c\",\"busybox echo it says $(busybox cat /mode); [ -e /well ]\"]\n\
+    STOPSIGNAL SIGKILL\nENV PATH=/bin\nENTRYPOINT [\"/bin/busybox\",\"sh\",\"/run\"]\n";
+const RUN: &str = "case $(busybox cat /mode) in\n  crash) echo boom; exit 3;;\n  sick) ;;\n  *) busybox touch /well;;\nesac\n\
+    echo \"$(busybox cat /mode)\" >> /data/boots\nexec busybox sleep 1000\n";
+
+/// A box: a folder with a compose file, images, a running project and a neighbour in another one.
+struct Stack {
+    bench: Bench,
+    folder: Folder,
+    scratch: Folder,
+    project: String,
+    images: BTreeMap<&'static str, ImageRef>,
+    down: [Down; 2],
+    _tags: Tags,
+}
+
+impl Stack {
+    /// With an image for each mode; v1 and v2 are well.
+    async fn new(name: &str, modes: &[&'static str]) -> Self {
+        let (tags, folder) = (Tags::default(), Folder::with(&[]));
+        let engine = RealDocker::new(DockerSettings::default());
+        let mut images = BTreeMap::new();
+        for &mode in modes {
+            let context = Folder::with_busybox(&[("Dockerfile", DOCKERFILE), ("run", RUN), ("mode", &format!("{mode}\n"))]);
+            let image = tags.local();
+            engine.build(&context.build(&[&image]), &OutputBuffer::new()).await.expect("a build");
+            images.insert(mode, image);
+        }
+        let project = format!("formula-test-{name}-{}", std::process::id());
+        let down = [Down(project.clone()), Down(format!("{project}-next"))];
+        let mut bench = Bench::new(folder.path());
+        let scratch = Folder::with(&[]);
+        bench.cx.scratch = scratch.path().into();
+        Self { bench, scratch, folder, project, images, down, _tags: tags }
+    }
+
+    fn image(&self, mode: &str) -> String {
+        self.images[mode].to_string()
+    }
+
+    /// The file: services as name, image and more lines.
+    fn write(&self, services: &[(&str, &str, &str)]) {
+        let mut text = "services:\n".to_owned();
+        for (name, image, more) in services {
+            let head = [format!("  {name}:"), format!("    image: {}", self.image(image)), "    labels: {formula.test: \"1\"}".to_owned()];
+            text.push_str(&(head.join("\n") + "\n" + more));
+        }
+        self.folder.write("docker-compose.yml", (text + "volumes:\n  data:\n    labels: {formula.test: \"1\"}\n").as_bytes());
+    }
+
+    fn params(&self, more: Value) -> Value {
+        let mut params = json!({ "project": self.project, "timeout": "60s" });
+        params.as_object_mut().expect("a table").extend(more.as_object().expect("a table").clone());
+        params
+    }
+
+    async fn up(&self, more: Value) -> (Option<Value>, Value) {
+        let done =
+            self.bench.run("compose-up", &self.params(more)).await.unwrap_or_else(|error| panic!("{error}\n{}", self.bench.log.text()));
+        self.new_run();
+        done
+    }
+
+    /// The next run has a scratch folder of its own.
+    fn new_run(&self) {
+        for file in std::fs::read_dir(self.scratch.path()).expect("a folder") {
+            std::fs::remove_file(file.expect("a file").path()).expect("it goes");
+        }
+    }
+
+    async fn plan(&self, more: Value) -> Vec<String> {
+        match self.bench.probe("compose-up", &self.params(more)).await {
+            Probe::Absent { changes, .. } => changes.into_iter().map(|change| change.summary).collect(),
+            Probe::Present { .. } => Vec::new(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Id by name of all containers of the project.
+    fn ids(&self) -> BTreeMap<String, String> {
+        self.each("{{.Names}} {{.ID}}")
+    }
+
+    fn each(&self, format: &str) -> BTreeMap<String, String> {
+        let filter = format!("label=com.docker.compose.project={}", self.project);
+        let listed = docker(&["ps", "--all", "--no-trunc", "--filter", &filter, "--format", format]);
+        let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+        pairs.map(|(name, rest)| (name.trim_start_matches(&*self.project).trim_matches('-').to_owned(), rest.to_owned())).collect()
+    }
+
+    fn inspect(&self, service: &str, format: &str) -> String {
+        docker(&["container", "inspect", "--format", format, &format!("{}-{service}-1", self.project)])
+    }
+
+    /// What compose itself would do now.
+    fn compose_would_change(&self) -> String {
+        let file = self.folder.path().join("docker-compose.yml");
+        let args = ["compose", "--project-name", &self.project, "--file", file.to_str().expect("text"), "up", "--detach"];
+        docker(&args);
+        self.ids().into_values().collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let kept = docker_quietly(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "formula/keep"]);
+        // The containers go first.
+        for down in &self.down {
+            down.now();
+        }
+        for name in kept.lines().filter(|name| name.contains(&self.project)) {
+            docker_quietly(&["image", "rm", name]);
+        }
+        docker_quietly(&["volume", "rm", &format!("{}_data", self.project)]);
+    }
+}
+
+fn id_of(image: &str) -> String {
+    docker(&["image", "inspect", "--format", "{{.Id}}", image])
+}
+
+macro_rules! stack_or_skip {
+    ($test:literal) => {
+        engine_or_skip!($test);
+        if !program_answers($test, "docker", &["compose", "version"]) {
+            return;
+        }
+    };
+}
+
+const NEEDS_STORE: &str = "    depends_on: {store: {condition: service_healthy}}\n    volumes: [\"data:/data\"]\n";
+
+#[tokio::test]
+async fn only_what_changed_is_made_anew() {
+    stack_or_skip!("only_what_changed_is_made_anew");
+    let stack = Stack::new("change", &["v1", "v2"]).await;
+    let store = ("store", "v1", "    volumes: [\"data:/data\"]\n");
+    stack.write(&[store, ("web", "v1", NEEDS_STORE)]);
+    let next = json!({ "project": format!("{}-next", stack.project) });
+    stack.up(next.clone()).await;
+    stack.up(json!({})).await;
+    let first = stack.ids();
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["store-1", "web-1"]);
+    assert!(matches!(stack.bench.probe("compose-up", &stack.params(json!({}))).await, Probe::Present { .. }));
+    let (before, output) = stack.up(json!({})).await;
+    assert_eq!((before, &output["recreated"], stack.ids()), (None, &json!([]), first.clone()));
+
+    stack.write(&[store, ("web", "v2", NEEDS_STORE)]);
+    let plan = stack.plan(json!({})).await;
+    let short = |mode: &str| id_of(&stack.image(mode))[7..19].to_owned();
+    assert_eq!(plan, ["store: keep".to_owned(), format!("web: recreate (image {} → {}, another configuration)", short("v1"), short("v2"))]);
+    stack.up(json!({})).await;
+    let second = stack.ids();
+    assert_eq!(second["store-1"], first["store-1"]);
+    assert_ne!(second["web-1"], first["web-1"]);
+
+    // What others depend on changes; they keep their containers, and compose itself finds nothing left to do.
+    stack.write(&[("store", "v2", store.2), ("web", "v2", NEEDS_STORE)]);
+    let (before, output) = stack.up(json!({})).await;
+    assert_eq!(output["recreated"], json!(["store"]));
+    let third = stack.ids();
+    assert_eq!(third["web-1"], second["web-1"]);
+    assert_eq!(stack.compose_would_change(), third.values().cloned().collect::<String>());
+
+    // A service more starts alone.
+    stack.write(&[("store", "v2", store.2), ("web", "v2", NEEDS_STORE), ("more", "v1", "    volumes: [\"data:/data\"]\n")]);
+    let (one_more, output_more) = stack.up(json!({})).await;
+    assert_eq!(output_more["recreated"], json!(["more"]));
+    let fourth = stack.ids();
+    assert_eq!((&fourth["store-1"], &fourth["web-1"]), (&third["store-1"], &third["web-1"]));
+    stack.bench.undo("compose-up", &stack.params(json!({})), &(one_more, output_more)).await.expect("it goes");
+    assert_eq!(stack.ids(), third);
+    stack.bench.undo("compose-up", &stack.params(json!({})), &(before, output)).await.expect("back to v1");
+    assert_eq!(stack.inspect("store", "{{.Image}}"), id_of(&stack.image("v1")));
+    assert_eq!(stack.ids()["web-1"], third["web-1"]);
+    assert!(matches!(stack.bench.probe("compose-up", &stack.params(next)).await, Probe::Absent { .. }), "the neighbour is as it was");
+    let neighbours = docker(&["ps", "--quiet", "--filter", &format!("label=com.docker.compose.project={}-next", stack.project)]);
+    assert_eq!(neighbours.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_tag_that_moved_and_data_without_a_name_come_back() {
+    stack_or_skip!("a_tag_that_moved_and_data_without_a_name_come_back");
+    let stack = Stack::new("moved", &["v1", "v2"]).await;
+    stack.write(&[("web", "v1", "")]);
+    stack.up(json!({})).await;
+    let (old, new) = (id_of(&stack.image("v1")), id_of(&stack.image("v2")));
+    let seen = "{{.Image}} {{.Config.Image}} {{json .Config.Labels}} {{json .HostConfig.RestartPolicy}} {{range .Mounts}}{{.Name}}{{end}}";
+    let before = stack.inspect("web", seen);
+    docker(&["tag", &new, &stack.image("v1")]);
+    let plan = stack.plan(json!({})).await;
+    assert_eq!(plan[0], format!("web: recreate (image {} → {})", &old[7..19], &new[7..19]));
+    assert!(plan[1].starts_with("web:/data is a volume"), "{plan:?}");
+    let error = stack.bench.run("compose-up", &stack.params(json!({ "anonymous_volumes": "error" }))).await.expect_err("it is not mounted");
+    assert!(error.class == Class::Refused && error.message.contains("`web:/data`"), "{error}");
+    let done = stack.up(json!({})).await;
+    assert_eq!(stack.inspect("web", "{{.Image}}"), new);
+    assert_ne!(docker_quietly(&["image", "ls", "--quiet", "formula/keep"]), "");
+    for _ in ["once", "twice"] {
+        stack.bench.undo("compose-up", &stack.params(json!({})), &done).await.expect("brought back");
+        assert_eq!(stack.inspect("web", seen), before);
+        assert_eq!(id_of(&stack.image("v1")), new, "what moved the tag moves it back");
+    }
+    assert_eq!(stack.inspect("web", "{{.State.Health.Status}}"), "healthy");
+    let boots = docker(&["exec", &format!("{}-web-1", stack.project), "busybox", "cat", "/data/boots"]);
+    assert_eq!(boots, "v1\nv2\nv1", "the volume without a name is the same one all the way");
+    docker(&["tag", &old, &stack.image("v1")]);
+    let ids = stack.ids();
+    assert_eq!(stack.compose_would_change(), ids.into_values().collect::<String>());
+}
+
+#[tokio::test]
+async fn what_never_gets_well_is_told_and_taken_back() {
+    stack_or_skip!("what_never_gets_well_is_told_and_taken_back");
+    let stack = Stack::new("sick", &["v1", "sick", "crash"]).await;
+    let data = "    volumes: [\"data:/data\"]\n";
+    let all = |mode: &'static str, more: &'static str| [("store", "v1", data), ("web", mode, more)];
+    stack.write(&all("v1", NEEDS_STORE));
+    stack.up(json!({})).await;
+    let (first, hash) = (stack.ids(), "{{index .Config.Labels \"com.docker.compose.config-hash\"}} {{.Image}}");
+    let before_web = stack.inspect("web", hash);
+    let looping = "    restart: always\n    depends_on: {store: {condition: service_healthy}}\n    volumes: [\"data:/data\"]\n";
+    for (mode, more, expected) in [
+        ("sick", NEEDS_STORE, "`web` is unhealthy; its check said: it says sick"),
+        ("crash", NEEDS_STORE, "`web` exited with code 3; it last wrote: boom"),
+        ("crash", looping, "after it exited with code 3"),
+    ] {
+        stack.write(&all(mode, more));
+        let params = stack.params(json!({ "timeout": if more == looping { "4s" } else { "60s" } }));
+        let Probe::Absent { before, .. } = stack.bench.probe("compose-up", &params).await else { panic!("it has to change") };
+        let step = formula_steps::find("compose-up").expect("it is built in");
+        let error = step.run(&stack.bench.cx, &params, Some(&before)).await.expect_err("it cannot get well");
+        assert!(error.message.contains(expected), "{error}");
+        step.undo(&stack.bench.cx, &params, Some(&before), None).await.expect("brought back");
+        assert_eq!(stack.inspect("web", hash), before_web);
+        assert_eq!(stack.ids()["store-1"], first["store-1"]);
+        assert_eq!(stack.inspect("web", "{{.State.Health.Status}}"), "healthy");
+    }
+}
+
+#[tokio::test]
+async fn services_that_go_and_what_leans_on_another_come_back() {
+    stack_or_skip!("services_that_go_and_what_leans_on_another_come_back");
+    let stack = Stack::new("lean", &["v1", "v2"]).await;
+    let data = "    volumes: [\"data:/data\"]\n";
+    let side = "    network_mode: \"service:web\"\n    volumes: [\"data:/data\"]\n";
+    let llama = ("llama", "v1", "    volumes: [\"data:/data\"]\n    networks: {default: {aliases: [model]}}\n");
+    stack.write(&[("web", "v1", data), ("side", "v1", side), llama, ("by-hand", "v1", data)]);
+    stack.up(json!({})).await;
+    let first = stack.ids();
+    let (before, _) = stack.up(json!({})).await;
+    assert_eq!((before, stack.ids()), (None, first.clone()), "one that shares a network is as it should be, too");
+    std::fs::copy(stack.folder.path().join("docker-compose.yml"), stack.folder.path().join("old.yml")).expect("a file");
+    stack.write(&[("web", "v2", data), ("side", "v1", side), ("by-hand", "v1", data)]);
+    let text = std::fs::read_to_string(stack.folder.path().join("old.yml")).expect("a file");
+    stack.folder.write("old.yml", text.replace("  by-hand:\n", "  another:\n").as_bytes());
+    stack.write(&[("web", "v2", data), ("side", "v1", side)]);
+    let more = json!({ "previous": "old.yml" });
+    let plan = stack.plan(more.clone()).await;
+    assert!(plan[0].starts_with("llama: remove") && plan.iter().any(|line| line.starts_with("side: recreate (it shares")), "{plan:?}");
+    assert!(plan.iter().any(|line| line.starts_with("by-hand: left alone")), "{plan:?}");
+    let done = stack.up(more.clone()).await;
+    assert_eq!(done.1["removed"], json!(["llama"]));
+    let second = stack.ids();
+    assert_eq!(second.keys().collect::<Vec<_>>(), ["by-hand-1", "side-1", "web-1"]);
+    assert_eq!(second["by-hand-1"], first["by-hand-1"]);
+    assert_eq!(stack.inspect("side", "{{.HostConfig.NetworkMode}}"), format!("container:{}", second["web-1"]));
+    assert!(matches!(stack.bench.probe("compose-up", &stack.params(more.clone())).await, Probe::Present { .. }));
+
+    stack.bench.undo("compose-up", &stack.params(more), &done).await.expect("brought back");
+    let third = stack.ids();
+    assert_eq!(third.keys().collect::<Vec<_>>(), ["by-hand-1", "llama-1", "side-1", "web-1"]);
+    assert_eq!(third["by-hand-1"], first["by-hand-1"]);
+    assert_eq!(stack.inspect("side", "{{.HostConfig.NetworkMode}} {{.State.Status}}"), format!("container:{} running", third["web-1"]));
+    assert!(stack.inspect("llama", "{{range .NetworkSettings.Networks}}{{json .Aliases}}{{end}}").contains("\"model\""));
+    assert_eq!(stack.inspect("web", "{{.Image}}"), id_of(&stack.image("v1")));
+}
+
+/// Kills whoever it listens to when a word comes by.
+struct Trigger {
+    word: &'static str,
+    cancel: Cancel,
+    buffer: OutputBuffer,
+}
+
+impl Output for Trigger {
+    fn write(&self, bytes: &[u8]) {
+        self.buffer.write(bytes);
+        if self.buffer.text().contains(self.word) {
+            self.cancel.raise(CancelLevel::Now);
+        }
+    }
+}
+
+async fn killed_up(folder: &Path, project: &str) {
+    let compose = RealCompose::new(std::sync::Arc::new(RealProcess::new()), BTreeMap::new());
+    let file = ComposeFile {
+        dir: folder.to_owned(),
+        file: folder.join("docker-compose.yml"),
+        project: Some(project.to_owned()),
+        env_file: None,
+        profiles: Vec::new(),
+        env: BTreeMap::new(),
+    };
+    let trigger = Trigger { word: "Recreate", cancel: Cancel::new(), buffer: OutputBuffer::new() };
+    let ended = compose.up(&file, &Up::default(), &trigger, &trigger.cancel).await;
+    assert!(ended.is_err(), "it was killed");
+}
+
+#[tokio::test]
+async fn an_up_that_was_killed_is_carried_on_and_taken_back() {
+    stack_or_skip!("an_up_that_was_killed_is_carried_on_and_taken_back");
+    let stack = Stack::new("killed", &["v1", "v2"]).await;
+    // One that takes its time to stop, so that the kill comes before it has.
+    let slow = "    stop_signal: SIGTERM\n    stop_grace_period: 2s\n";
+    stack.write(&[("web", "v1", slow)]);
+    stack.up(json!({})).await;
+    let before_web = stack.inspect("web", "{{.Image}} {{range .Mounts}}{{.Name}}{{end}}");
+    for back in [false, true] {
+        stack.write(&[("web", if back { "v1" } else { "v2" }, slow)]);
+        let params = stack.params(json!({}));
+        let Probe::Absent { before, .. } = stack.bench.probe("compose-up", &params).await else { panic!("it has to change") };
+        killed_up(stack.folder.path(), &stack.project).await;
+        let step = formula_steps::find("compose-up").expect("it is built in");
+        if back {
+            let running = stack.inspect("web", "{{.Image}}");
+            step.undo(&stack.bench.cx, &params, Some(&before), None).await.expect("brought back");
+            assert_eq!(stack.inspect("web", "{{.Image}} {{.State.Status}}"), format!("{running} running"));
+        } else {
+            step.run(&stack.bench.cx, &params, Some(&before)).await.expect("carried on");
+            assert_eq!(stack.inspect("web", "{{.Image}}"), id_of(&stack.image("v2")));
+            let volume = stack.inspect("web", "{{range .Mounts}}{{.Name}}{{end}}");
+            assert!(before_web.ends_with(&volume), "the volume without a name is taken over");
+        }
+        assert_eq!(stack.ids().keys().collect::<Vec<_>>(), ["web-1"], "nothing is left over");
+        stack.new_run();
+    }
+}

@@ -1,0 +1,355 @@
+//! What `compose-up` says, touches, waits for, refuses and brings back.
+
+use formula_steps::contract::{Class, Probe};
+use formula_steps::world::fake::{FakeImage, FakeRun, State};
+use formula_steps::world::{Clock as _, Container};
+use serde_json::{Value, json};
+
+use super::{Bench, changes};
+
+const STORE: &str = "sha256:1111111111110000000000000000000000000000000000000000000000000000";
+const ONE: &str = "sha256:2222222222220000000000000000000000000000000000000000000000000000";
+const TWO: &str = "sha256:3333333333330000000000000000000000000000000000000000000000000000";
+const FILE: &str = "/work/docker-compose.yml";
+const SERVICES: &str = "name: shop\nservices:\n  store:\n    image: shop:store\n  web:\n    image: shop:${TAG}\n    depends_on: [store]\n";
+
+fn a_box(state: &mut State) {
+    state.put(FILE, SERVICES);
+    state.put("/work/.env", "TAG=v1\n");
+    for (id, tag) in [(STORE, "shop:store"), (ONE, "shop:v1"), (TWO, "shop:v2")] {
+        state.docker.images.insert(id.into(), FakeImage::tagged(&[tag]));
+    }
+}
+
+/// A box whose project runs v1.
+async fn running(set_up: impl FnOnce(&mut State)) -> Bench {
+    let bench = Bench::new("compose-up", |state| {
+        a_box(state);
+        set_up(state);
+    });
+    bench.run(&json!({})).await.expect("it comes up");
+    new_run(&bench).await;
+    bench
+}
+
+/// What the next run knows of the last one: nothing.
+async fn new_run(bench: &Bench) {
+    bench.cx.forget("compose-up").await.expect("a file that goes");
+    bench.fake.forget_calls();
+}
+
+fn go_to(bench: &Bench, tag: &str) {
+    bench.fake.edit(|state| state.put("/work/.env", format!("TAG={tag}\n")));
+}
+
+fn container(bench: &Bench, name: &str) -> Option<Container> {
+    bench.fake.state().docker.containers.into_values().find(|container| container.name == name)
+}
+
+fn id(bench: &Bench, name: &str) -> String {
+    container(bench, name).unwrap_or_else(|| panic!("there is no {name}")).id
+}
+
+/// Calls that change something, the run's own notes aside.
+fn acts(bench: &Bench) -> Vec<&'static str> {
+    bench.fake.calls().into_iter().filter(|call| call.changes && !call.op.starts_with("files.")).map(|call| call.op).collect()
+}
+
+#[tokio::test]
+async fn only_what_changed_is_made_anew_and_the_plan_says_why() {
+    let bench = Bench::new("compose-up", a_box);
+    assert_eq!(changes(&bench.probe(&json!({})).await.unwrap()), ["store: create (has no container)", "web: create (has no container)"]);
+    let output = bench.run(&json!({})).await.unwrap();
+    assert_eq!((&output["project"], &output["recreated"]), (&json!("shop"), &json!(["store", "web"])));
+    new_run(&bench).await;
+    let (store, web) = (id(&bench, "shop-store-1"), id(&bench, "shop-web-1"));
+    assert!(matches!(bench.probe(&json!({})).await.unwrap(), Probe::Present { .. }));
+    let output = bench.run(&json!({})).await.unwrap();
+    assert_eq!((acts(&bench), &output["recreated"]), (vec![], &json!([])));
+    assert_eq!(output["services"]["web"]["reason"], "unchanged");
+
+    go_to(&bench, "v2");
+    let expected = ["store: keep", "web: recreate (image 222222222222 → 333333333333, another configuration)"];
+    assert_eq!(changes(&bench.probe(&json!({})).await.unwrap()), expected);
+    let output = bench.run(&json!({})).await.unwrap();
+    assert_eq!(output["services"]["web"]["image_id"], TWO);
+    assert_eq!((id(&bench, "shop-store-1"), output["recreated"].clone()), (store.clone(), json!(["web"])));
+    assert_ne!(id(&bench, "shop-web-1"), web);
+
+    new_run(&bench).await;
+    bench.fake.edit(|state| state.put(FILE, SERVICES.replace("shop:store", "shop:store\n    environment:\n      A: b")));
+    let web = id(&bench, "shop-web-1");
+    bench.run(&json!({})).await.unwrap();
+    assert_ne!(id(&bench, "shop-store-1"), store);
+    assert_eq!(id(&bench, "shop-web-1"), web, "what depends on it stays");
+}
+
+#[tokio::test]
+async fn one_more_service_starts_alone_and_one_named_comes_with_what_it_needs() {
+    let bench = running(|_| {}).await;
+    let before = (id(&bench, "shop-store-1"), id(&bench, "shop-web-1"));
+    bench.fake.edit(|state| state.put(FILE, format!("{SERVICES}  more:\n    image: shop:v2\n    depends_on: [web]\n")));
+    let output = bench.run(&json!({})).await.unwrap();
+    assert_eq!(output["recreated"], json!(["more"]));
+    assert_eq!((id(&bench, "shop-store-1"), id(&bench, "shop-web-1")), before);
+
+    let bench = Bench::new("compose-up", a_box);
+    bench.fake.edit(|state| state.put(FILE, format!("{SERVICES}  more:\n    image: shop:v2\n")));
+    bench.run(&json!({ "services": ["web"] })).await.unwrap();
+    assert!(container(&bench, "shop-store-1").is_some() && container(&bench, "shop-more-1").is_none());
+    let error = bench.run(&json!({ "services": ["wep"] })).await.unwrap_err();
+    assert!(error.message.contains("no service `wep`") && error.hint.unwrap().contains("`store`"));
+}
+
+#[tokio::test]
+async fn nothing_stops_before_all_that_is_needed_is_there() {
+    let bench = running(|_| {}).await;
+    go_to(&bench, "v9");
+    assert!(changes(&bench.probe(&json!({})).await.unwrap())[1].contains("its image is not on the engine yet"));
+    let error = bench.run(&json!({})).await.unwrap_err();
+    assert_eq!(error.class, Class::Refused);
+    assert!(error.message.contains("`shop:v9`") && error.hint.unwrap().contains("image-pull"));
+    assert_eq!(acts(&bench), [""; 0]);
+
+    // Somebody else's container has a name that is needed.
+    let bench = Bench::new("compose-up", a_box);
+    bench.run(&json!({ "project": "other" })).await.unwrap();
+    bench.fake.edit(|state| {
+        let taken = state.docker.containers.values_mut().find(|container| container.name == "other-web-1").unwrap();
+        taken.name = "shop-web-1".into();
+    });
+    match bench.probe(&json!({ "project": "shop" })).await.unwrap() {
+        Probe::Diverged { expected, found } => {
+            assert!(expected.contains("`shop-web-1`") && found.contains("`other`"), "{expected} {found}");
+        }
+        other => panic!("{other:?}"),
+    }
+    new_run(&bench).await;
+    assert_eq!(bench.run(&json!({ "project": "shop" })).await.unwrap_err().class, Class::Conflict);
+    assert_eq!(acts(&bench), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_does_not_get_well_is_told_with_its_reason() {
+    let sick = |health: &str| FakeRun {
+        health: Some(health.into()),
+        health_log: vec!["first".into(), "connection refused".into()],
+        ..FakeRun::default()
+    };
+    let crash = FakeRun { state: "exited".into(), exit_code: Some(3), log: "boom\n".into(), ..FakeRun::default() };
+    let params = json!({ "timeout": "20s" });
+    for (run, expected, seconds) in [
+        (sick("unhealthy"), "not up: `web` is unhealthy; its check said: connection refused", 0),
+        (sick("starting"), "not well within 20s: `web` is starting; its check said: connection refused", 20),
+        (crash, "not up: `web` exited with code 3; it last wrote: boom", 0),
+    ] {
+        let bench = running(|state| {
+            state.docker.runs.insert("shop:v2".into(), run);
+        })
+        .await;
+        go_to(&bench, "v2");
+        let (web, began) = (id(&bench, "shop-web-1"), bench.fake.monotonic());
+        let Probe::Absent { before, .. } = bench.probe(&params).await.unwrap() else { panic!("it has to change") };
+        let error = bench.run_from(&params, Some(&before)).await.unwrap_err();
+        assert_eq!((error.class, error.message.as_str()), (Class::Permanent, expected));
+        assert_eq!(bench.fake.monotonic().saturating_sub(began).as_secs(), seconds);
+        bench.undo(&params, Some(&before), None).await.unwrap();
+        let back = container(&bench, "shop-web-1").unwrap();
+        assert_eq!((back.image_id.as_str(), back.image.as_str(), back.state.as_str()), (ONE, "shop:v1", "running"));
+        assert_ne!(back.id, web);
+        new_run(&bench).await;
+        go_to(&bench, "v1");
+        assert!(matches!(bench.probe(&params).await.unwrap(), Probe::Present { .. }), "compose takes it for its own");
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_the_engine_starts_again_and_again_is_given_up() {
+    for (restarts, expected) in [(7, "not up: "), (6, "not well within 2m: ")] {
+        let looping = FakeRun { state: "restarting".into(), exit_code: Some(3), restarts, ..FakeRun::default() };
+        let bench = running(|state| {
+            state.docker.runs.insert("shop:v2".into(), looping);
+        })
+        .await;
+        go_to(&bench, "v2");
+        let error = bench.run(&json!({})).await.unwrap_err();
+        assert!(error.message.starts_with(expected) && error.message.contains("after it exited with code 3"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_depend_on_is_well_before_they_are_touched() {
+    let file = json!({ "name": "shop", "services": {
+        "store": { "image": "shop:store" },
+        "web": { "image": "shop:${TAG}", "depends_on": { "store": { "condition": "service_healthy" } } },
+    } });
+    let bench = Bench::new("compose-up", |state| {
+        a_box(state);
+        state.put(FILE, file.to_string());
+        state.docker.runs.insert("shop:store".into(), FakeRun { health: Some("unhealthy".into()), ..FakeRun::default() });
+    });
+    let error = bench.run(&json!({})).await.unwrap_err();
+    assert!(error.message.contains("`store` is unhealthy"), "{error}");
+    assert!(container(&bench, "shop-web-1").is_none());
+
+    let job = file.to_string().replace("service_healthy", "service_completed_successfully");
+    let bench = Bench::new("compose-up", |state| {
+        a_box(state);
+        state.put(FILE, job);
+        state.docker.runs.insert("shop:store".into(), FakeRun { state: "exited".into(), exit_code: Some(0), ..FakeRun::default() });
+    });
+    bench.run(&json!({})).await.expect("it ended well, as it should");
+    assert!(matches!(bench.probe(&json!({})).await.unwrap(), Probe::Present { .. }));
+}
+
+#[tokio::test]
+async fn only_those_orphans_go_that_are_named_or_that_this_change_drops() {
+    let with = |more: &str| format!("{SERVICES}{more}");
+    let orphans = "  named:\n    image: shop:v1\n  dropped:\n    image: shop:v1\n  stranger:\n    image: shop:v1\n";
+    let bench = running(|state| state.put(FILE, with(orphans))).await;
+    bench.fake.edit(|state| {
+        state.put(FILE, with("  named:\n    image: shop:v1\n    profiles: [more]\n"));
+        state.put("/work/docker-compose.yml.prev", with("  dropped:\n    image: shop:v1\n"));
+    });
+    let params = json!({ "remove": ["named"], "previous": "docker-compose.yml.prev" });
+    let Probe::Absent { changes: told, .. } = bench.probe(&params).await.unwrap() else { panic!("one has to go") };
+    let told: Vec<&str> = told.iter().map(|change| change.summary.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "dropped: remove (not in the file any more)",
+            "store: keep",
+            "web: keep",
+            "stranger: left alone (not in the file; name it in `remove`)",
+        ],
+        "what a profile has turned off is in the file"
+    );
+    bench.fake.edit(|state| state.put(FILE, SERVICES));
+    let (before, output) = bench.run_keeping(&params).await.unwrap();
+    assert_eq!(output["removed"], json!(["dropped", "named"]));
+    let left = |name: &str| container(&bench, name).is_some();
+    assert_eq!((left("shop-named-1"), left("shop-dropped-1"), left("shop-stranger-1"), left("shop-web-1")), (false, false, true, true));
+    bench.undo(&params, before.as_ref(), Some(&output)).await.unwrap();
+    assert!(left("shop-named-1") && left("shop-dropped-1"));
+
+    // An old file that nobody can read any more drops nothing.
+    new_run(&bench).await;
+    bench.fake.edit(|state| state.put("/work/docker-compose.yml.prev", with("  dropped:\n    image: ${GONE:?say it}\n")));
+    bench.run(&params).await.unwrap();
+    assert!(left("shop-dropped-1") && !left("shop-named-1"));
+    assert!(bench.log.text().contains("say it"));
+    let error = bench.run(&json!({ "remove": ["web"] })).await.unwrap_err();
+    assert!(error.message.contains("`web`, which `docker-compose.yml` has"), "{error}");
+}
+
+#[tokio::test]
+async fn volumes_that_nobody_mounts_are_told_or_refused() {
+    let bench = Bench::new("compose-up", |state| {
+        a_box(state);
+        state.docker.images.get_mut(ONE).unwrap().volumes = vec!["/data".into(), "/mounted".into(), "/long/".into()];
+        state.put(FILE, SERVICES.to_owned() + "    volumes: [\"m:/mounted/\", {}]\n".replace(", {}", "").as_str());
+    });
+    let told = changes(&bench.probe(&json!({})).await.unwrap());
+    assert_eq!(
+        told[2..],
+        [
+            "web:/data is a volume of the image that the file does not mount",
+            "web:/long is a volume of the image that the file does not mount",
+        ]
+    );
+    let strict = json!({ "anonymous_volumes": "error" });
+    let error = bench.probe(&strict).await.unwrap_err();
+    assert!(error.class == Class::Refused && error.message.contains("`web:/data`") && !error.message.contains("mounted:"), "{error}");
+    assert_eq!(acts(&bench), [""; 0]);
+    let output = bench.run(&json!({})).await.unwrap();
+    assert_eq!(output["anonymous_volumes"], json!(["web:/data", "web:/long"]));
+}
+
+#[tokio::test]
+async fn the_project_that_runs_from_the_file_is_meant() {
+    let bench = Bench::new("compose-up", a_box);
+    bench.run(&json!({ "project": "older" })).await.unwrap();
+    new_run(&bench).await;
+    let web = id(&bench, "older-web-1");
+    assert!(matches!(bench.probe(&json!({})).await.unwrap(), Probe::Present { .. }));
+    go_to(&bench, "v2");
+    bench.run(&json!({ "project": "shop" })).await.unwrap();
+    new_run(&bench).await;
+    assert_eq!(id(&bench, "older-web-1"), web, "the neighbour is nobody's business");
+    let error = bench.run(&json!({})).await.unwrap_err();
+    assert!(error.message.contains("`older`, `shop`") && error.hint.unwrap().contains("`project`"));
+}
+
+#[tokio::test]
+async fn what_an_interrupted_up_left_is_cleared_away_or_used() {
+    for old_is_gone in [false, true] {
+        let bench = running(|_| {}).await;
+        go_to(&bench, "v2");
+        bench.fake.edit(|state| {
+            let old = state.docker.containers.values().find(|container| container.name == "shop-web-1").unwrap().clone();
+            if old_is_gone {
+                state.docker.containers.remove(&old.id);
+            }
+            let left = Container { id: "left".into(), name: "0123456789ab_shop-web-1".into(), state: "created".into(), ..old };
+            state.docker.containers.insert("left".into(), left);
+        });
+        let told = changes(&bench.probe(&json!({})).await.unwrap());
+        assert!(told[0].contains("0123456789ab_shop-web-1"), "{told:?}");
+        bench.run(&json!({})).await.unwrap();
+        assert_eq!(container(&bench, "shop-web-1").unwrap().image_id, TWO);
+        assert!(container(&bench, "0123456789ab_shop-web-1").is_none());
+        assert_eq!(bench.calls("docker.rename_container"), usize::from(old_is_gone), "it alone knows the volumes of the old one");
+    }
+}
+
+#[tokio::test]
+async fn the_way_back_keeps_images_and_refuses_what_is_not_ours() {
+    let bench = running(|_| {}).await;
+    // The tag moves; the old image has no other name.
+    bench.fake.edit(|state| {
+        state.docker.images.get_mut(ONE).unwrap().tags.clear();
+        state.docker.images.get_mut(TWO).unwrap().tags.push("shop:v1".into());
+    });
+    let (before, output) = bench.run_keeping(&json!({})).await.unwrap();
+    let kept = |bench: &Bench| bench.fake.state().docker.images.get(ONE).map(|image| image.tags.clone());
+    assert_eq!(kept(&bench), Some(vec!["formula/keep:shop.run.222222222222".to_owned()]));
+    bench.undo(&json!({}), before.as_ref(), Some(&output)).await.unwrap();
+    let back = container(&bench, "shop-web-1").unwrap();
+    assert_eq!((back.image_id.as_str(), back.image.as_str()), (ONE, "shop:v1"));
+    assert!(bench.fake.state().docker.images[TWO].tags.contains(&"shop:v1".to_owned()), "whoever moved the tag moves it back");
+
+    // The next run that goes well lets go of what earlier ones kept.
+    let mut bench = bench;
+    bench.cx.run = std::sync::Arc::new(formula_steps::contract::RunInfo { id: "later".into(), ..(*bench.cx.run).clone() });
+    new_run(&bench).await;
+    bench.fake.edit(|state| state.docker.images.get_mut(STORE).unwrap().tags.push("formula/keep:other.run.1".into()));
+    let (before, output) = bench.run_keeping(&json!({})).await.unwrap();
+    assert_eq!(kept(&bench), Some(vec!["formula/keep:shop.later.222222222222".to_owned()]));
+    assert_eq!(bench.fake.state().docker.images[STORE].tags, ["shop:store", "formula/keep:other.run.1"]);
+
+    // Somebody makes another container of that service.
+    bench.fake.edit(|state| {
+        let ours = state.docker.containers.values().find(|container| container.name == "shop-web-1").unwrap().clone();
+        state.docker.containers.remove(&ours.id);
+        state.docker.containers.insert("theirs".into(), Container { id: "theirs".into(), ..ours });
+    });
+    let error = bench.undo(&json!({}), before.as_ref(), Some(&output)).await.unwrap_err();
+    assert!(error.class == Class::Conflict && error.message.contains("`shop-web-1`"), "{error}");
+    // And the old image goes for good.
+    bench.fake.edit(|state| {
+        state.docker.containers.remove("theirs");
+        state.docker.images.remove(ONE);
+    });
+    new_run(&bench).await;
+    let error = bench.undo(&json!({}), before.as_ref(), Some(&output)).await.unwrap_err();
+    assert!(error.message.contains("gone from the engine") && acts(&bench).is_empty(), "{error}");
+}
+
+#[test]
+fn params_are_judged_before_anything_is_asked() {
+    let bench = Bench::new("compose-up", |_| {});
+    let problems = |params: Value| bench.check(&params).join(" ");
+    assert!(problems(json!({ "services": ["--all"] })).contains("`--all`"));
+    assert!(problems(json!({ "services": ["web"], "remove": ["web"] })).contains("both"));
+    assert_eq!(problems(json!({ "remove": ["old"], "anonymous_volumes": "error" })), "");
+}
