@@ -21,6 +21,8 @@
 //! ledger remembers it; the key gets its old line back. After a migration with `reversible = false` the run is past the point of no return.
 //! `phase = "down"` goes back on purpose: it takes back everything above `to`, or is refused before anything is touched.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -137,15 +139,8 @@ with = { to = "v1.2.0", phase = "pre", ref = "v1.2.0", env_file = ".env", key = 
         if !params.key.is_empty() && !is_key(&params.key) {
             problems.push(format!("`{}` is not a name for a variable: letters, digits and `_`, not beginning with a digit", params.key));
         }
-        for (name, path) in [("dir", &params.dir), ("env_file", &params.env_file)] {
-            if path.is_empty()
-                || path.starts_with(['/', '-'])
-                || path.contains(['*', '?', '[', '{', '\\'])
-                || path.split('/').any(|part| part == "..")
-            {
-                problems.push(format!("`{name}` is `{path}`, which is not a path below the working directory"));
-            }
-        }
+        let key = Some((params.env_file.clone(), params.key.clone()));
+        problems.extend(Place { key, ..place(Path::new("/"), Path::new("/"), params) }.problems());
         if params.from.starts_with('-') || params.r#ref.starts_with('-') {
             problems.push("`from` and `ref` are revisions, which do not begin with `-`".to_owned());
         }
@@ -262,6 +257,18 @@ struct Way<'a> {
     to: &'a Version,
 }
 
+fn place(workdir: &Path, state: &Path, params: &Params) -> Place {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Place {
+        dir: params.dir.trim_start_matches("./").trim_end_matches('/').to_owned(),
+        ledger: given(&params.ledger),
+        key: given(&params.key).map(|key| (params.env_file.clone(), key)),
+        r#ref: given(&params.r#ref),
+        from: given(&params.from),
+        ..Place::new(workdir, state)
+    }
+}
+
 /// One step: where, to what, and as whom.
 struct Task<'a> {
     cx: &'a Context,
@@ -277,16 +284,7 @@ impl<'a> Task<'a> {
             return Err(StepError::refused(problem));
         }
         let to = Version::parse(&params.to).ok_or_else(|| StepError::refused(format!("`{}` is not a version", params.to)))?;
-        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        let dir = params.dir.trim_start_matches("./").trim_end_matches('/').to_owned();
-        let place = Place {
-            dir,
-            ledger: given(&params.ledger),
-            key: given(&params.key).map(|key| (params.env_file.clone(), key)),
-            r#ref: given(&params.r#ref),
-            from: given(&params.from),
-            ..Place::new(&cx.workdir, &cx.state)
-        };
+        let place = place(&cx.workdir, &cx.state, params);
         Ok(Self { cx, params, place, to, who: Who::step(&cx.run.id, &cx.step) })
     }
 

@@ -18,6 +18,7 @@ mod list;
 mod load;
 mod log;
 mod man;
+mod migrate;
 mod plan;
 mod prune;
 mod resume;
@@ -112,6 +113,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Man(args) => man::man(app, &args),
         Command::Docs(args) => docs::docs(app, &args),
         Command::Doctor(args) => doctor::doctor(app, &args),
+        Command::Migrate(args) => migrate::migrate(app, &args),
         Command::Prune(args) => prune::prune(app, &args),
     }
 }

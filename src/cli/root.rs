@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::ui::ColorChoice;
 use super::{
-    answer, cancel, check, completions, docs, doctor, explain, graph, list, log, man, plan, prune, resume, rollback, run, runs, schema,
-    show, steps,
+    answer, cancel, check, completions, docs, doctor, explain, graph, list, log, man, migrate, plan, prune, resume, rollback, run, runs,
+    schema, show, steps,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -66,5 +66,6 @@ pub enum Command {
     Man(man::Args),
     #[command(hide = true)]
     Docs(docs::Args),
+    Migrate(migrate::Args),
     Prune(prune::Args),
 }

@@ -1,6 +1,6 @@
 //! Where the migrations of a box are, and where it is written down which of them were applied.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -33,6 +33,13 @@ impl Place {
         Self { workdir, state, dir: "migrations".into(), ledger: None, key: None, r#ref: None, from: None }
     }
 
+    /// What is wrong with the paths, one message each.
+    pub fn problems(&self) -> Vec<String> {
+        let paths = [("dir", Some(&self.dir)), ("ledger", self.ledger.as_ref()), ("env_file", self.key.as_ref().map(|(file, _)| file))];
+        let wrong = paths.into_iter().filter_map(|(name, path)| Some((name, path.filter(|path| !is_below(path))?)));
+        wrong.map(|(name, path)| format!("`{name}` is `{path}`, which is not a path below the working directory")).collect()
+    }
+
     /// The folder that the ledger may not leave, and its path below it. A state directory outside the working directory may serve
     /// several boxes, so each has a file of its own there.
     ///
@@ -40,9 +47,7 @@ impl Place {
     /// Refused for a `ledger` that leaves the working directory.
     pub fn ledger(&self) -> Result<(PathBuf, PathBuf), StepError> {
         if let Some(ledger) = &self.ledger {
-            let inside =
-                Path::new(ledger).components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
-            if !inside || ledger.is_empty() {
+            if !is_below(ledger) {
                 return Err(StepError::refused(format!("`{ledger}` is not a path below the working directory")));
             }
             return Ok((self.workdir.clone(), PathBuf::from(ledger)));
@@ -65,4 +70,10 @@ impl Place {
         }
         options
     }
+}
+
+/// Whether a path leads to something below the working directory by its spelling, and is no pattern.
+fn is_below(path: &str) -> bool {
+    let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    !path.is_empty() && !path.starts_with('-') && !path.contains(['*', '?', '[', '{', '\\']) && Path::new(path).components().all(inside)
 }

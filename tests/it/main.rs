@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod doctor;
 mod info;
+mod migrate;
 mod release;
 mod release_faults;
 mod release_kill;

@@ -30,6 +30,11 @@ pub(super) fn page() -> String {
                 .unwrap_or_default(),
         };
         let _ = write!(page, "\n## `formula {name}`\n\n{}", block(&help));
+        let below = root.find_subcommand(name).into_iter().flat_map(clap::Command::get_subcommands);
+        for command in below.filter(|command| command.get_name() != "help") {
+            let help = command.clone().term_width(WIDTH).render_long_help().to_string();
+            let _ = write!(page, "\n### `formula {name} {}`\n\n{}", command.get_name(), block(&help));
+        }
     }
     page
 }

@@ -1,0 +1,3 @@
+//! Migrations of a box.
+
+mod migrating;
