@@ -188,7 +188,8 @@ impl Sim {
         laws::decided(self, &commands)?;
         for command in commands {
             let event = match command {
-                Command::Finish(_) | Command::WaitUntil(_) => continue,
+                // Gates of these plans have no probes: for the core the answer is one more decision.
+                Command::Finish(_) | Command::WaitUntil(_) | Command::AskGate(_) => continue,
                 Command::Probe { step, reason } => {
                     let probes = |task: &Task| task.step == step && matches!(task.work, Work::Probe(_));
                     if !self.tasks.iter().any(probes) {
@@ -210,8 +211,6 @@ impl Sim {
                 Command::ScheduleRetry { step, attempt } => {
                     Event::RetryScheduled { step: self.formula.id(step), attempt, at: self.now.plus_millis(10) }
                 }
-                // Gates of these plans have no probes: for the core the answer is one more decision.
-                Command::AskGate(_) => continue,
                 Command::OpenGate(step) => {
                     let until = self.formula.until.map(|millis| self.now.plus_millis(millis));
                     Event::GateOpened { step: self.formula.id(step), prompt: String::new(), digest: "digest".into(), until }
