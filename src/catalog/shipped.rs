@@ -3,8 +3,11 @@
 /// Name and text of each, by name.
 #[rustfmt::skip]
 pub static SHIPPED: &[(&str, &str)] = &[
+    ("agents", include_str!("../../formulas/agents.toml")),
     ("hello", include_str!("../../formulas/hello.toml")),
     ("release", include_str!("../../formulas/release.toml")),
+    ("rollback-to", include_str!("../../formulas/rollback-to.toml")),
+    ("upgrade", include_str!("../../formulas/upgrade.toml")),
 ];
 
 #[cfg(test)]

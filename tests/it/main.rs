@@ -13,3 +13,5 @@ mod run;
 mod schema;
 mod support;
 mod support_works;
+mod upgrade;
+mod upgrade_kill;

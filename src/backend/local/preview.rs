@@ -112,6 +112,8 @@ impl LocalBackend {
         let mut steps = Vec::with_capacity(shared.plan.steps.len());
         let mut no_return = None;
         let mut acting: HashSet<StepIx> = HashSet::new();
+        let mut changing: HashSet<StepIx> = HashSet::new();
+        let id = |ix: StepIx| shared.plan.step(ix).id.as_str();
         for index in 0..shared.plan.steps.len() as u32 {
             let ix = StepIx(index);
             let planned = shared.plan.step(ix);
@@ -122,8 +124,18 @@ impl LocalBackend {
             if !after.is_empty() && matches!(foresight, Foresight::Failed { .. }) {
                 foresight = Foresight::Waits { reason: format!("it can only be asked after `{}`", after.join("`, `")) };
             }
+            let changed: Vec<&str> = planned.needs.iter().filter(|need| changing.contains(*need)).map(|need| id(*need)).collect();
+            // What it finds now is not what it will find.
+            if !changed.is_empty() && matches!(foresight, Foresight::AlreadySo) {
+                outputs.remove(&ix);
+                foresight =
+                    Foresight::Waits { reason: format!("already so as things are now; asked again after `{}`", changed.join("`, `")) };
+            }
             if !after.is_empty() || matches!(foresight, Foresight::WouldAct { .. } | Foresight::Unknown { .. } | Foresight::Waits { .. }) {
                 acting.insert(ix);
+                if planned.behaviour.effect != Effect::ReadOnly || !changed.is_empty() {
+                    changing.insert(ix);
+                }
             }
             let acts = !matches!(foresight, Foresight::AlreadySo | Foresight::Skipped | Foresight::Gate);
             if acts && no_return.is_none() && planned.behaviour.effect == Effect::OneWay {

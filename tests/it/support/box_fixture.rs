@@ -236,6 +236,12 @@ impl<'a> BoxFixture<'a> {
         }
     }
 
+    /// Forgets, here and in the ledger, which migrations ran: the box is as it was before any.
+    pub fn forget_migrations(&self) {
+        let _ = fs::remove_file(self.sandbox.root().join("migrations.log"));
+        let _ = fs::remove_dir_all(self.sandbox.work().join(".formula/migrations"));
+    }
+
     /// Runs git in the box, which must succeed, and answers what it prints, without the final line end.
     #[track_caller]
     pub fn git(&self, args: &[&str]) -> String {

@@ -21,7 +21,7 @@ mod running;
 mod sandbox;
 mod shop;
 
-pub use box_fixture::BoxFixture;
+pub use box_fixture::{BoxFacts, BoxFixture};
 pub use compose_project::ComposeProject;
 pub use docker::{docker, engine_answers};
 pub use git_fixture::GitFixture;
