@@ -4,6 +4,7 @@
 #[rustfmt::skip]
 pub static SHIPPED: &[(&str, &str)] = &[
     ("agents", include_str!("../../formulas/agents.toml")),
+    ("bootstrap", include_str!("../../formulas/bootstrap.toml")),
     ("hello", include_str!("../../formulas/hello.toml")),
     ("release", include_str!("../../formulas/release.toml")),
     ("rollback-to", include_str!("../../formulas/rollback-to.toml")),

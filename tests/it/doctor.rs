@@ -209,3 +209,43 @@ fn every_anchor_of_the_reset_is_in_the_runbook() {
         .collect();
     assert!(found.is_sorted(), "the runbook tells the steps in the order of the reset");
 }
+
+#[test]
+fn bootstrap_asks_before_it_touches_credentials_or_data_and_brings_the_box_back() {
+    engine_or_skip!("bootstrap_asks_before_it_touches_credentials_or_data_and_brings_the_box_back");
+    let sandbox = Sandbox::new();
+    let fixture = BoxFixture::build(&sandbox);
+    fixture.baseline();
+    fixture.drift();
+    let shared = sandbox.home().join("shared/config").to_string_lossy().into_owned();
+    let run = || formula(&sandbox).args(["run", "bootstrap", "--version", "v0.3.0", "--config-dir", &shared, "--remote", "origin"]).run();
+    let link = sandbox.home().join(".claude");
+    for gate in ["approve-config-dir", "approve-credentials", "approve-rotate", "approve-data"] {
+        let ran = run();
+        ran.exits(20).stderr_has(gate).never_says("s3cr3t").never_says("ghp-leaked");
+        match gate {
+            "approve-config-dir" => assert!(!link.is_symlink()),
+            "approve-credentials" => assert!(link.is_symlink() && fixture.git(&["remote", "get-url", "forgejo"]).contains("s3cr3t")),
+            "approve-rotate" => {
+                assert_eq!(fixture.git(&["remote", "get-url", "forgejo"]), "http://127.0.0.1:1/ada/mill.git");
+                assert!(sandbox.read(".env").contains("ENABLE_LLAMA_AGENT"));
+                let keys = format!("\nFORGE_TOKEN_DEV_QWEN=tok-qwen\nFORGE_PASS_DEV_QWEN=pw-qwen\nCLAUDE_CONFIG_DIR={shared}\n");
+                fixture.append(".env", &keys);
+            }
+            _ => assert_eq!(fixture.facts().containers.len(), 0, "the stack is down until its data may be touched"),
+        }
+        formula(&sandbox).args(["approve"]).run().exits(0);
+    }
+    run().exits(0);
+    let facts = fixture.facts();
+    assert_eq!((facts.release.as_str(), facts.answers.as_deref()), ("v0.3.0", Some("v0.3.0")));
+    assert_eq!(facts.sentinel.as_deref(), Some(BoxFixture::SENTINEL), "the data is there");
+    assert_eq!(facts.containers.keys().collect::<Vec<_>>(), ["agents", "agents-dev-qwen", "depot", "edge"]);
+    assert_eq!(facts.migrated, ["v0.2.1", "v0.2.2", "v0.3.0"]);
+    let helper = "printf 'protocol=http\\nhost=127.0.0.1:1\\n\\n' | git credential fill";
+    Program::new(&sandbox, "sh").args(["-euc", helper]).run().exits(0).stdout_has("username=dev-bot\npassword=p|a&s\\s\n");
+    let ran = formula(&sandbox).args(["doctor", "--json"]).run();
+    ran.exits(0);
+    let drifted = drifted(&ran);
+    assert!(drifted.keys().all(|id| ["d3", "d11"].contains(&id.as_str())), "{drifted:?}");
+}
