@@ -176,7 +176,7 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
         let project = Project::read(cx, params).await?;
         let _lock = compose::lock(cx, &project.file).await?;
         project.may_go_up(cx).await?;
-        project.up(cx).await?;
+        project.up(cx, Some(params.timeout.0)).await?;
         let services = project.wait(cx, params).await?;
         Ok(Output { project: project.name, services })
     }
@@ -262,9 +262,9 @@ impl Project {
     }
 
     /// Brings the services up.
-    async fn up(&self, cx: &Context) -> Result<(), StepError> {
+    async fn up(&self, cx: &Context, limit: Option<Duration>) -> Result<(), StepError> {
         let services = self.services.iter().map(|service| service.name.clone()).collect();
-        compose::up(cx, &self.name, &self.file, &Up { services, ..Up::default() }).await
+        compose::up(cx, &self.name, &self.file, &Up { services, ..Up::default() }, limit).await
     }
 
     /// Compose looks after what the services depend on, too. That must be as the file says, for it is nobody's business here.
@@ -349,7 +349,7 @@ impl Project {
             cx.world.docker.tag(&ran.image_id, &ImageRef::parse(reference)?).await?;
         }
         let only: Vec<ComposeService> = services.iter().map(|(service, _)| (*service).clone()).collect();
-        Self { name: self.name.clone(), file: self.file.clone(), services: only, needed: Vec::new() }.up(cx).await
+        Self { name: self.name.clone(), file: self.file.clone(), services: only, needed: Vec::new() }.up(cx, None).await
     }
 }
 

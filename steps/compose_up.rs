@@ -312,7 +312,7 @@ async fn bring_up(cx: &Context, survey: &Survey, waiting: &wait::Waiting<'_>, me
                 cx.progress.update(&format!("bringing up {}", services.join(", ")), Some(done), Some(total));
                 done += services.len() as u64;
                 let up = Up { services, force_recreate, no_pull: true };
-                compose::up(cx, &survey.model.project, &survey.model.file, &up).await?;
+                compose::up(cx, &survey.model.project, &survey.model.file, &up, Some(waiting.left())).await?;
             }
         }
     }
@@ -329,12 +329,15 @@ impl Survey {
         if !touched {
             return Vec::new();
         }
-        for service in &self.model.services {
-            let decision = &self.decisions[&service.name];
-            changes.push(Change::new(match decision.action {
-                Action::Keep => format!("{}: keep", service.name),
-                action => format!("{}: {} ({})", service.name, action.verb(), decision.reason),
-            }));
+        // What happens first, what stays as it is after it.
+        for kept in [false, true] {
+            for service in &self.model.services {
+                let decision = &self.decisions[&service.name];
+                if (decision.action == Action::Keep) == kept {
+                    let why = if kept { String::new() } else { format!(" ({})", decision.reason) };
+                    changes.push(Change::new(format!("{}: {}{why}", service.name, decision.action.verb())));
+                }
+            }
         }
         let unmounted = self.unmounted.iter();
         changes.extend(unmounted.map(|volume| Change::new(format!("{volume} is a volume of the image that the file does not mount"))));

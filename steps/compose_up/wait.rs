@@ -38,6 +38,11 @@ struct Look {
 }
 
 impl Waiting<'_> {
+    /// What is left of the time.
+    pub(super) fn left(&self) -> Duration {
+        self.params.timeout.0.saturating_sub(self.cx.world.clock.monotonic().saturating_sub(self.start))
+    }
+
     /// Waits until all services are as they should be.
     pub(super) async fn all(&self) -> Result<Running, StepError> {
         let condition = if self.params.wait { Condition::Healthy } else { Condition::Started };
@@ -75,12 +80,11 @@ impl Waiting<'_> {
             } else if told.is_empty() {
                 told.push_str("it was started again and again");
             }
-            let elapsed = cx.world.clock.monotonic().saturating_sub(self.start);
             let still_sick = look.sick.intersection(&sick).next().is_some();
             if look.ended || still_sick {
                 return Err(StepError::permanent(format!("not up: {told}")));
             }
-            if elapsed >= self.params.timeout.0 {
+            if self.left().is_zero() {
                 return Err(StepError::permanent(format!("not well within {}: {told}", self.params.timeout)));
             }
             let shown = if look.bad.is_empty() { "up, seeing whether it lasts" } else { &told };

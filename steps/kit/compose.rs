@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{engine_tag, readiness};
+use super::{Period, engine_tag, readiness, text};
 use crate::contract::{Context, StepError};
 use crate::world::{ComposeFile, ComposeService, Container, PortErrorKind, Up};
 
@@ -79,16 +79,29 @@ pub fn differs(service: &ComposeService, image: Option<&str>, container: &Contai
 }
 
 /// Brings services up, with what they depend on. What an interrupted `up` left in the way is cleared away first; where there was such,
-/// a failure is not final, since what that one was stopping may still be going down.
+/// a failure is not final, since what that one was stopping may still be going down. Compose itself waits without end for what a service
+/// depends on: after `limit` it is killed.
 ///
 /// # Errors
-/// As compose, in its own words; Cancelled.
-pub async fn up(cx: &Context, project: &str, file: &ComposeFile, up: &Up) -> Result<(), StepError> {
+/// As compose, in its own words; Permanent where it takes too long; Cancelled.
+pub async fn up(cx: &Context, project: &str, file: &ComposeFile, up: &Up, limit: Option<Duration>) -> Result<(), StepError> {
     let mut swept = false;
     for number in 1.. {
         swept |= sweep(cx, project).await?;
         cx.proceed()?;
-        match cx.world.compose.up(file, up, cx.output.as_ref(), &cx.cancel).await {
+        let working = cx.world.compose.up(file, up, cx.output.as_ref(), &cx.cancel);
+        let done = match limit {
+            None => working.await,
+            Some(limit) => tokio::select! {
+                biased;
+                done = working => done,
+                () = cx.world.clock.sleep(limit) => {
+                    let message = format!("`docker compose up` of {} was not done within {}", text::some_of(&up.services), Period(limit));
+                    return Err(StepError::permanent(message));
+                }
+            },
+        };
+        match done {
             Ok(()) => break,
             Err(error) if error.kind != PortErrorKind::Cancelled && number < TRIES && swept => {
                 cx.log(format!("trying again: {}", error.message));

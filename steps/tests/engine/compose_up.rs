@@ -162,7 +162,7 @@ async fn only_what_changed_is_made_anew() {
     stack.write(&[store, ("web", "v2", NEEDS_STORE)]);
     let plan = stack.plan(json!({})).await;
     let short = |mode: &str| id_of(&stack.image(mode))[7..19].to_owned();
-    assert_eq!(plan, ["store: keep".to_owned(), format!("web: recreate (image {} → {}, another configuration)", short("v1"), short("v2"))]);
+    assert_eq!(plan, [format!("web: recreate (image {} → {}, another configuration)", short("v1"), short("v2")), "store: keep".to_owned()]);
     stack.up(json!({})).await;
     let second = stack.ids();
     assert_eq!(second["store-1"], first["store-1"]);
@@ -288,6 +288,24 @@ async fn services_that_go_and_what_leans_on_another_come_back() {
     assert_eq!(stack.inspect("side", "{{.HostConfig.NetworkMode}} {{.State.Status}}"), format!("container:{} running", third["web-1"]));
     assert!(stack.inspect("llama", "{{range .NetworkSettings.Networks}}{{json .Aliases}}{{end}}").contains("\"model\""));
     assert_eq!(stack.inspect("web", "{{.Image}}"), id_of(&stack.image("v1")));
+}
+
+#[tokio::test]
+async fn what_compose_would_wait_for_without_end_is_given_up() {
+    stack_or_skip!("what_compose_would_wait_for_without_end_is_given_up");
+    let stack = Stack::new("hang", &["v1"]).await;
+    let data = "    volumes: [\"data:/data\"]\n";
+    let after = format!("    depends_on: {{job: {{condition: service_completed_successfully}}}}\n{data}");
+    stack.write(&[("job", "v1", data), ("web", "v1", &after)]);
+    let params = stack.params(json!({ "timeout": "4s" }));
+    let Probe::Absent { before, .. } = stack.bench.probe("compose-up", &params).await else { panic!("it has to come up") };
+    let step = formula_steps::find("compose-up").expect("it is built in");
+    let error = step.run(&stack.bench.cx, &params, Some(&before)).await.expect_err("the job never ends");
+    assert!(error.message.contains("of `web` was not done within"), "{error}");
+    step.undo(&stack.bench.cx, &params, Some(&before), None).await.expect("taken back");
+    assert_eq!(stack.ids(), BTreeMap::new());
+    let networks = docker(&["network", "ls", "--quiet", "--filter", &format!("label=com.docker.compose.project={}", stack.project)]);
+    assert_eq!(networks, "");
 }
 
 /// Kills whoever it listens to when a word comes by.

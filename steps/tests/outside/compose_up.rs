@@ -69,7 +69,7 @@ async fn only_what_changed_is_made_anew_and_the_plan_says_why() {
     assert_eq!(output["services"]["web"]["reason"], "unchanged");
 
     go_to(&bench, "v2");
-    let expected = ["store: keep", "web: recreate (image 222222222222 → 333333333333, another configuration)"];
+    let expected = ["web: recreate (image 222222222222 → 333333333333, another configuration)", "store: keep"];
     assert_eq!(changes(&bench.probe(&json!({})).await.unwrap()), expected);
     let output = bench.run(&json!({})).await.unwrap();
     assert_eq!(output["services"]["web"]["image_id"], TWO);
@@ -105,7 +105,7 @@ async fn one_more_service_starts_alone_and_one_named_comes_with_what_it_needs() 
 async fn nothing_stops_before_all_that_is_needed_is_there() {
     let bench = running(|_| {}).await;
     go_to(&bench, "v9");
-    assert!(changes(&bench.probe(&json!({})).await.unwrap())[1].contains("its image is not on the engine yet"));
+    assert!(changes(&bench.probe(&json!({})).await.unwrap())[0].contains("its image is not on the engine yet"));
     let error = bench.run(&json!({})).await.unwrap_err();
     assert_eq!(error.class, Class::Refused);
     assert!(error.message.contains("`shop:v9`") && error.hint.unwrap().contains("image-pull"));
