@@ -8,6 +8,7 @@ mod http_request;
 mod image_pull;
 mod image_push;
 mod preflight;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::path::Path;
