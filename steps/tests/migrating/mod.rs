@@ -6,3 +6,4 @@ mod back;
 mod forward;
 mod place;
 mod refused;
+mod shipped;
