@@ -65,7 +65,8 @@ fn is_stopped(pid: u32) -> bool {
 fn ctrl_z_stops_the_steps_with_the_run_and_fg_wakes_them() {
     let sandbox = Sandbox::new();
     pipe(&sandbox, "pipe");
-    write_waiting(&sandbox, "echo ready\ncat pipe");
+    // Without a child that is just being made: until it is, its parent is not seen as stopped.
+    write_waiting(&sandbox, "exec 3<>pipe\necho ready\nread line <&3");
     let running = start(&sandbox);
     running.signal(Signal::TSTP);
     let stopped = || is_stopped(running.pid()) && sandbox.survivors().into_iter().all(is_stopped);
@@ -83,11 +84,14 @@ fn ctrl_z_stops_the_steps_with_the_run_and_fg_wakes_them() {
 
 #[test]
 fn signals_end_the_whole_tree_soon_and_the_run_can_be_carried_on() {
-    // With a grandchild: in front, and in the background (where a shell makes it deaf to SIGINT).
-    for (signal, code, script) in
-        [(Signal::INT, 130, "sh -c 'echo ready; sleep 600; :'; :"), (Signal::TERM, 143, "sh -c 'sleep 600; :' & echo ready; wait")]
-    {
+    // With a grandchild: in front, and in the background (where a shell makes it deaf to SIGINT). It waits without a child of its own: one
+    // that is made while the signal is on its way, by a shell that holds signals back meanwhile, would never hear of it.
+    for (signal, code, script) in [
+        (Signal::INT, 130, "sh -c 'exec 3<>pipe; echo ready; read line <&3'; :"),
+        (Signal::TERM, 143, "sh -c 'exec 3<>pipe; echo ready; read line <&3' & wait"),
+    ] {
         let sandbox = Sandbox::new();
+        pipe(&sandbox, "pipe");
         write_waiting(&sandbox, script);
         let running = start(&sandbox);
         assert!(sandbox.survivors().len() >= 3, "driver, child and grandchild");
