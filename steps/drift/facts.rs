@@ -25,8 +25,8 @@ use crate::world::{
 const FOLDER: &str = "com.docker.compose.project.working_dir";
 /// The label with which compose names a volume as its file does.
 pub(super) const VOLUME: &str = "com.docker.compose.volume";
-/// For whatever answers over a network: the whole survey takes less than two seconds.
-const PATIENCE: Duration = Duration::from_millis(1200);
+/// For whatever answers over a network. Who is alive answers at once; who is only slow, on a busy machine, must not be taken for dead.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Files that compose takes into account by itself, beside the one that it is given.
 const OVERRIDES: [&str; 4] =
     ["docker-compose.override.yml", "docker-compose.override.yaml", "compose.override.yml", "compose.override.yaml"];
@@ -275,7 +275,7 @@ async fn soon<T>(cx: &Context, work: impl Future<Output = PortResult<T>>) -> Por
     tokio::select! {
         biased;
         done = work => done,
-        () = cx.world.clock.sleep(PATIENCE) => Err(PortError::new(PortErrorKind::Timeout, format!("no answer within {} ms", PATIENCE.as_millis()))),
+        () = cx.world.clock.sleep(PATIENCE) => Err(PortError::new(PortErrorKind::Timeout, format!("no answer within {} s", PATIENCE.as_secs()))),
     }
 }
 

@@ -34,7 +34,8 @@ id = 'all'
 title = 'Everything'
 checks = ['d12']
 ";
-const COMPOSE: &str = "name: shop\nservices:\n  web:\n    image: hub.test/shop/web:v1.0.0\n    volumes: ['data:/data']\nvolumes: {data: {}}\n";
+const COMPOSE: &str =
+    "name: shop\nservices:\n  web:\n    image: hub.test/shop/web:v1.0.0\n    volumes: ['data:/data']\nvolumes: {data: {}}\n";
 const IMAGE: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
 /// A box without drift.
