@@ -16,10 +16,11 @@
 //! **Runs** `docker compose up` for what must change, what is depended on first, services with published ports apart from the others so
 //! that they do not wait for those to stop. Before any container stops it is known that all images are on the engine (nothing is
 //! pulled: see `image-pull`), that no other container has a name that is needed, and the images that run are tagged
-//! `formula/keep:<project>.<run>.…` so that nothing clears them away. Those tags stay until the next run of `compose-up` on that project
-//! has gone well, or this one was taken back. Leftovers of an interrupted `up` are cleared away, and only one `up` at a time works on a
-//! project. Waiting ends early for a container that ended for good, that its own check calls unhealthy in two looks, or that the engine
-//! has started seven times in vain; the error quotes the health check, the exit code and the last lines.
+//! `formula/keep:<project>.<run>.…` so that nothing clears them away. Those tags stay until the next run of `compose-up` on that
+//! project has gone well, this one was taken back, or `formula prune` removes it. Leftovers of an interrupted `up` are cleared away,
+//! and only one `up` at a time works on a project. Waiting ends early for a container that ended for good, that its own check calls
+//! unhealthy in two looks, or that the engine has started seven times in vain; the error quotes the health check, the exit code and the
+//! last lines.
 //!
 //! **Undoes** by making the containers that were replaced or removed once more from what the engine said about them before: same image,
 //! configuration, names, networks, and volumes without a name; neither the old compose file nor the old variables are needed for it. What this run

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use formula_steps::kit::keep;
+
 use super::app::App;
 use super::failure::{Failure, Outcome};
 use crate::clock::{Clock as _, SystemClock};
@@ -9,7 +11,8 @@ use crate::journal::Journal as _;
 
 /// Removes old runs.
 ///
-/// Runs that are over and older than a time, with their logs. A run that can still be resumed or rolled back stays.
+/// Runs that are over and older than a time, with their logs and the images that were kept for a way back. A run that can still be
+/// resumed or rolled back stays.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Runs whose last event is older than this.
@@ -29,6 +32,7 @@ pub fn prune(app: &App, args: &Args) -> Outcome {
         .map_err(|why| Failure::usage(format!("`--older-than {}`: {why}", args.older_than)))?;
     let Some(journal) = app.journal()? else { return Ok(0) };
     let now = SystemClock::default().now();
+    let mut removed = Vec::new();
     let old = |millis: u64| Duration::from_millis(millis) >= age;
     for run in journal.runs()?.into_iter().skip(args.keep) {
         let over = run.outcome.is_some_and(crate::model::Outcome::is_final);
@@ -43,6 +47,13 @@ pub fn prune(app: &App, args: &Args) -> Outcome {
             }
         }
         app.ui.line(&format!("{} {} {}", run.run, run.formula, run.updated));
+        removed.push(keep::part(run.run.as_str()));
+    }
+    if !args.dry_run && !removed.is_empty() {
+        let world = app.world(&app.holder().mark());
+        let unwanted = |_: &str, run: &str| removed.iter().any(|one| one == run);
+        // Most machines have kept nothing, and many have no engine: that is no reason to fail.
+        let _ = app.runtime()?.block_on(keep::let_go(&*world.docker, unwanted));
     }
     Ok(0)
 }

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod compose;
 pub mod engine_tag;
+pub mod keep;
 pub mod manifest;
 pub mod period;
 pub mod program;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Program, Ran, Sandbox, formula};
+use crate::support::{Image, Program, Ran, Sandbox, docker, engine_answers, formula};
 
 /// `formula run NAME`.
 fn run<'a>(sandbox: &'a Sandbox, name: &str) -> Program<'a> {
@@ -259,8 +259,18 @@ fn old_runs_are_pruned_and_open_ones_stay() {
     prune(&[]).exits(0).stdout_is("");
     let old = ["--older-than", "0s", "--keep", "1"];
     let said = "[RUN] hello [TIME]\n".repeat(2);
+    // What two of them kept for a way back: where there is no engine there is nothing to keep either.
+    let kept = engine_answers("old_runs_are_pruned_and_open_ones_stay").then(|| {
+        let name = |run: &str| format!("formula/keep:{}.{run}.1", sandbox.name());
+        let (old, new) = (name(&done[0]), name(&done[2]));
+        (Image::build(&sandbox, &old, "old"), Image::build(&sandbox, &new, "new"))
+    });
     prune(&[&old[..], &["--dry-run"]].concat()).exits(0).stdout_is(&said);
     prune(&old).exits(0).stdout_is(&said);
+    if let Some((old, new)) = &kept {
+        let is_there = |image: &Image| !docker(&["image", "ls", "--quiet", &image.reference]).is_empty();
+        assert_eq!((is_there(old), is_there(new)), (false, true));
+    }
     let mut left = vec![held.run_id(), done[2].clone()];
     left.sort();
     assert_eq!(logged_runs(&sandbox.work().join(".formula")), left);

@@ -380,6 +380,8 @@ impl Drop for BoxFixture<'_> {
         }
         remove_images(&format!("{}/mill/*", self.registry.host()));
         remove_images(&self.local_image());
+        // What `compose-up` keeps for a way back that nobody goes any more.
+        remove_images(&format!("formula/keep:{}.*", self.project.name));
     }
 }
 
