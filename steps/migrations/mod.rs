@@ -5,7 +5,7 @@
 //! is left to do is told by comparing them: everything in `(level, target]` that the ledger does not know as applied. Where the two do
 //! not fit, that is told with the values on both sides and the command that settles it, and nothing runs.
 //!
-//! [`status`] looks and touches nothing. Knows the contract and the ports. Must not know any kind.
+//! [`status()`] looks and touches nothing. Knows the contract and the ports. Must not know any kind.
 
 mod folder;
 mod key;
