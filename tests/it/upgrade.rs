@@ -1,5 +1,6 @@
 //! A box that is upgraded with one command, and put back when it is not well. The rows of its cases give the tests their names.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::json;
@@ -39,7 +40,7 @@ pub fn assert_as_before(before: &BoxFacts, after: &BoxFacts) {
     assert_eq!(after.images(), before.images());
     let states = |facts: &BoxFacts| facts.containers.values().map(|container| container.state.clone()).collect::<Vec<_>>();
     assert_eq!(states(after), states(before));
-    let rest = |facts: &BoxFacts| BoxFacts { containers: Default::default(), volumes: Vec::new(), migrated: Vec::new(), ..facts.clone() };
+    let rest = |facts: &BoxFacts| BoxFacts { containers: BTreeMap::new(), volumes: Vec::new(), migrated: Vec::new(), ..facts.clone() };
     assert_eq!(rest(after), rest(before));
 }
 
