@@ -4,6 +4,7 @@ use formula_steps::world::Docker as _;
 use formula_steps::world::OutputBuffer;
 use formula_steps::world::real::{DockerSettings, RealDocker};
 
+use super::compose_up::volumes_of;
 use crate::support::{Folder, Tags, docker, docker_quietly, engine_or_skip};
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nVOLUME /data\nEXPOSE 80\n";
@@ -16,8 +17,13 @@ struct Objects {
 
 impl Drop for Objects {
     fn drop(&mut self) {
+        // One that was given to a container again does not go with it.
+        let volumes: Vec<String> = self.containers.iter().flat_map(|name| volumes_of(name)).collect();
         for name in &self.containers {
             docker_quietly(&["rm", "--force", "--volumes", name]);
+        }
+        for volume in &volumes {
+            docker_quietly(&["volume", "rm", volume]);
         }
         for name in &self.networks {
             docker_quietly(&["network", "rm", name]);

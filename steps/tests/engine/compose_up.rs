@@ -118,15 +118,25 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let kept = docker_quietly(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "formula/keep"]);
-        // The containers go first.
+        // The containers go first. A volume without a name that one of them was given again goes with none of them.
+        let ids = self.ids().into_values().collect::<Vec<_>>();
+        let volumes: Vec<String> = ids.iter().flat_map(|id| volumes_of(id)).collect();
         for down in &self.down {
             down.now();
         }
         for name in kept.lines().filter(|name| name.contains(&self.project)) {
             docker_quietly(&["image", "rm", name]);
         }
-        docker_quietly(&["volume", "rm", &format!("{}_data", self.project)]);
+        for volume in volumes.iter().chain(&[format!("{}_data", self.project), format!("{}-next_data", self.project)]) {
+            docker_quietly(&["volume", "rm", volume]);
+        }
     }
+}
+
+/// Names of the volumes of a container.
+pub fn volumes_of(container: &str) -> Vec<String> {
+    let names = docker_quietly(&["container", "inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", container]);
+    names.split_whitespace().map(str::to_owned).collect()
 }
 
 fn id_of(image: &str) -> String {
