@@ -217,8 +217,10 @@ with = { to = "v1.2.0", phase = "pre", ref = "v1.2.0", env_file = ".env", key = 
         }
         let (Some(key), Some(before)) = (task.key(), before.and_then(|before| before.key.as_ref())) else { return Ok(()) };
         let book = migrations::read(&cx.world, &task.place).await?;
-        let mut ours: Vec<Version> = book.marks.keys().map(|(version, _)| version.clone()).collect();
+        let mut ours: Vec<Version> = folder.migrations.into_iter().map(|migration| migration.version).collect();
+        ours.extend(book.marks.keys().map(|(version, _)| version.clone()));
         ours.extend(book.baseline.map(|baseline| baseline.version));
+        ours.push(task.to.clone());
         key.put_back(&cx.world, &cx.workdir, before, &ours).await
     }
 }
@@ -338,12 +340,9 @@ impl<'a> Task<'a> {
             };
             let summary = job.summary.as_ref().map(|summary| format!(": {summary}")).unwrap_or_default();
             let verb = if down { "take back" } else { "run" };
-            changes.push(Change::new(format!(
-                "{verb} migration {} ({}, `{}`){summary}{back}",
-                job.version,
-                job.phase.as_str(),
-                job.script
-            )));
+            let (version, phase, script) = (&job.version, job.phase.as_str(), &job.script);
+            let change = Change::new(format!("{verb} migration {version} ({phase}, `{script}`){summary}{back}"));
+            changes.push(if job.back == Back::OneWay && !down { change.one_way() } else { change });
         }
         if down {
             let stays = status.neutral_above(&self.to);
@@ -406,7 +405,8 @@ impl<'a> Task<'a> {
     async fn down(&self, job: &Job, way: Way<'_>) -> Result<(), StepError> {
         let (version, phase) = (job.version.clone(), job.phase);
         self.cx.log(format!("take back migration {version} ({})", phase.as_str()));
-        self.append(&[Row::DownBegan { version: version.clone(), phase, back: job.back }]).await?;
+        let (back, to) = (job.back, Some(way.to.clone()));
+        self.append(&[Row::DownBegan { version: version.clone(), phase, back, to }]).await?;
         let began = migrations::now(&self.cx.world);
         let end = self.call(job, way, None).run(self.cx, &self.place).await?;
         self.append(&[Row::DownEnded { version, phase, began, exit: end.exit, ok: end.result.is_ok() }]).await?;

@@ -9,12 +9,15 @@ use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::table::columns;
 use crate::backend::local;
+use crate::journal::{Lock, LockError};
 use crate::report::clean;
 
 /// Exit code for a ledger that does not fit.
 const NOT_AS_IT_SHOULD_BE: u8 = 30;
 /// Exit code for what is refused before anything is changed.
 const REFUSED: u8 = 11;
+/// Exit code while a run is under way.
+const LOCKED: u8 = 12;
 
 /// Shows the ledger of migrations, and puts it right.
 ///
@@ -142,8 +145,17 @@ impl Desk {
         self.runtime.block_on(migrations::status(&self.world, &self.place)).map_err(|error| failure(&error))
     }
 
-    fn append(&self, app: &App, rows: &[Row]) -> Result<(), Failure> {
+    /// Keeps runs of this directory from starting while a person decides; the ledger is theirs while one is under way.
+    fn alone(app: &App) -> Result<Lock, Failure> {
         local::prepare_state_dir(&app.state_dir)?;
+        Lock::acquire(&app.state_dir.join("workdir.lock"), &app.holder()).map_err(|error| match error {
+            LockError::Held { .. } => Failure::new(LOCKED, "a run of this directory is under way")
+                .hint("`formula show` tells which; wait for its end, then give the same command again"),
+            LockError::Io { .. } => Failure::new(1, error.to_string()),
+        })
+    }
+
+    fn append(&self, app: &App, rows: &[Row]) -> Result<(), Failure> {
         let who = Who::person(&app.user());
         self.runtime.block_on(migrations::append(&self.world, &self.place, &who, rows)).map_err(|error| failure(&error))
     }
@@ -247,6 +259,7 @@ fn standing(status: &Status) -> String {
 fn baseline(app: &App, args: &BaselineArgs) -> Outcome {
     let version = version(&args.version)?;
     let desk = Desk::new(app, &args.place)?;
+    let _alone = Desk::alone(app)?;
     let status = desk.look()?;
     let forgotten: Vec<String> = status
         .entries
@@ -276,6 +289,7 @@ fn told(app: &App, desk: &Desk, json: bool) -> Outcome {
 fn repair(app: &App, args: &RepairArgs) -> Outcome {
     let version = version(&args.version)?;
     let desk = Desk::new(app, &args.place)?;
+    let _alone = Desk::alone(app)?;
     let status = desk.look()?;
     if status.book.is_empty() {
         let failure = Failure::new(REFUSED, "there is no ledger yet, so there is nothing to repair");

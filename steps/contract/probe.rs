@@ -65,18 +65,32 @@ pub struct Change {
     /// A unified diff, where there is text to compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+    /// It cannot be taken back, though what the step does usually can: a plan draws its line here.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub one_way: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Change {
     /// A change told in one line.
     pub fn new(summary: impl Into<String>) -> Self {
-        Self { summary: summary.into(), diff: None }
+        Self { summary: summary.into(), diff: None, one_way: false }
     }
     /// Adds the unified diff of two texts, if they differ.
     #[must_use]
     pub fn compare(mut self, old: &str, new: &str) -> Self {
         let diff = similar::TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string();
         self.diff = (!diff.is_empty()).then_some(diff);
+        self
+    }
+    /// Says that there is no way back past it.
+    #[must_use]
+    pub fn one_way(mut self) -> Self {
+        self.one_way = true;
         self
     }
     /// Adds a unified diff.

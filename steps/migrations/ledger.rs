@@ -94,6 +94,8 @@ pub enum Row {
         phase: Phase,
         /// How it is taken back.
         back: Back,
+        /// Where the box goes back to.
+        to: Option<Version>,
     },
     /// Its `down.sh` ended.
     DownEnded {
@@ -169,6 +171,8 @@ pub struct Mark {
     pub who: Who,
     /// Who took it back last.
     pub down_by: Option<Who>,
+    /// Where the box went back to then.
+    pub down_to: Option<Version>,
     /// Start of what happened last, RFC 3339 in UTC.
     pub began: Option<String>,
     /// Its end.
@@ -183,7 +187,19 @@ pub struct Mark {
 
 impl Mark {
     fn new(standing: Standing, back: Back, who: Who, row: usize) -> Self {
-        Self { standing, digest: String::new(), back, who, down_by: None, began: None, ended: None, exit: None, left: false, row }
+        Self {
+            standing,
+            digest: String::new(),
+            back,
+            who,
+            down_by: None,
+            down_to: None,
+            began: None,
+            ended: None,
+            exit: None,
+            left: false,
+            row,
+        }
     }
 }
 
@@ -251,11 +267,11 @@ impl Book {
                 mark.standing = if ok { Standing::Applied } else { Standing::Failed };
                 (mark.ended, mark.exit) = (Some(at), Some(exit));
             }),
-            Row::DownBegan { version, phase, back } => {
+            Row::DownBegan { version, phase, back, to } => {
                 // What lies at or below the baseline has no mark of its own yet.
                 let mark = self.marks.entry((version, phase)).or_insert_with(|| Mark::new(Standing::Undoing, back, who.clone(), number));
                 mark.standing = Standing::Undoing;
-                mark.down_by = Some(who);
+                (mark.down_by, mark.down_to) = (Some(who), to);
                 (mark.began, mark.ended, mark.exit) = (Some(at), None, None);
             }
             Row::DownEnded { version, phase, exit, ok, .. } => self.change(version, phase, |mark| {

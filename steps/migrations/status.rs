@@ -284,6 +284,16 @@ impl Status {
         let mut versions: Vec<&Version> = self.folder.migrations.iter().map(|migration| &migration.version).collect();
         versions.extend(self.book.marks.keys().map(|(version, _)| version));
         versions.sort();
+        // Taken back, or to be run by a person's word, although the baseline covers it.
+        let reopened = self
+            .book
+            .marks
+            .iter()
+            .find(|((version, _), mark)| base.as_ref().is_some_and(|base| version <= base) && mark.standing != Standing::Applied);
+        if let Some(((open, _), mark)) = reopened {
+            let back_to = mark.down_to.as_ref().filter(|to| *to < open);
+            return versions.into_iter().rfind(|version| *version < open).max(back_to).cloned();
+        }
         let mut level = base.clone();
         for version in versions.into_iter().filter(|version| base.as_ref().is_none_or(|base| *version > base)) {
             let known = self.folder.find(version);

@@ -143,6 +143,7 @@ fn m3_killed_in_the_second_of_three_the_same_command_goes_on_there() {
     while !sandbox.work().join("up").exists() {
         std::thread::yield_now();
     }
+    ask(&sandbox, "migrate baseline v0.2.1").exits(12).stderr_has("a run of this directory is under way");
     running.kill();
     running.finish().was_killed();
     sandbox.write("go", "");
@@ -178,7 +179,10 @@ fn a_later_failure_takes_back_what_can_be_and_not_past_what_cannot() {
 
     sandbox.write("migrations/v0.3.0/pre.sh", "echo \"$FORMULA_MIGRATION\" >>ran\n");
     sandbox.write("migrations/v0.3.0/migration.toml", "summary = \"drops a table\"\nreversible = false\n");
-    ask(&sandbox, "plan up --version v0.3.0").exits(0).stdout_has("drops a table; ONE-WAY: there is no way back past it");
+    ask(&sandbox, "plan up --version v0.3.0")
+        .exits(0)
+        .stdout_has("drops a table; ONE-WAY: there is no way back past it")
+        .stdout_has("──── past this line there is no way back ────\n+ migrate  migrate");
     let ran = ask(&sandbox, "run up --version v0.3.0 --json");
     let verdict = ran.exits(20).verdict();
     assert_eq!(verdict["one_way_crossed"], Value::Bool(true));

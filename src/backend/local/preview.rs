@@ -138,14 +138,15 @@ impl LocalBackend {
                 }
             }
             let acts = !matches!(foresight, Foresight::AlreadySo | Foresight::Skipped | Foresight::Gate);
-            if acts && no_return.is_none() && planned.behaviour.effect == Effect::OneWay {
+            let sealed = matches!(&foresight, Foresight::WouldAct { changes } if changes.iter().any(|change| change.one_way));
+            if acts && no_return.is_none() && (sealed || planned.behaviour.effect == Effect::OneWay) {
                 no_return = Some(planned.id.clone());
             }
             steps.push(Foreseen {
                 step: planned.id.clone(),
                 kind: planned.kind.clone(),
-                effect: planned.behaviour.effect,
-                undo: planned.behaviour.undo,
+                effect: if sealed { Effect::OneWay } else { planned.behaviour.effect },
+                undo: if sealed { Undo::Impossible } else { planned.behaviour.undo },
                 foresight,
             });
         }

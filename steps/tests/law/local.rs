@@ -1,5 +1,8 @@
 //! Cases of the kinds that work on files, on a repository and on programs.
 
+use std::path::Path;
+
+use formula_steps::migrations::Place;
 use formula_steps::world::fake::{FakeFile, FakeProgram, FakeRef, Remote, Repo, State};
 use serde_json::{Value, json};
 
@@ -63,7 +66,7 @@ fn repository(state: &mut State) -> &mut Repo {
     repo.remotes.insert("origin".into(), Remote { url: "https://forge.test/x".into(), ..Remote::default() });
     state.repos.insert("/work".into(), repo);
     state.check_out("/work");
-    state.repos.get_mut(std::path::Path::new("/work")).expect("it was put there")
+    state.repos.get_mut(Path::new("/work")).expect("it was put there")
 }
 
 fn there(repo: &mut Repo, name: &str, found: FakeRef) {
@@ -88,7 +91,7 @@ fn git_checkout() -> Vec<Case> {
         }),
         case("git-checkout", "from a commit that tracks what is kept", json!({ "ref": "main", "keep": [".env"] }), |state| {
             tracked(state);
-            let repo = state.repos.get_mut(std::path::Path::new("/work")).expect("it was put there");
+            let repo = state.repos.get_mut(Path::new("/work")).expect("it was put there");
             repo.head = repo.tags["old"].commit.clone();
             repo.branch = None;
             state.check_out("/work");
@@ -182,7 +185,9 @@ fn migrate() -> Vec<Case> {
             lines.push(row("began", version, &phase, r#","digest":"","back":"down","from":null,"to":"v0.3.0""#));
             lines.push(row("ended", version, &phase, r#","digest":"","began":"","exit":"0","ok":true"#));
         }
-        state.put("/.state/migrations/ledger.jsonl", lines.join("\n"));
+        let place = Place::new(Path::new("/work"), Path::new("/.state"));
+        let (root, path) = place.ledger().expect("a place of its own");
+        state.put(root.join(path), lines.join("\n"));
         for (path, text) in [("one", "v0.2.0 v0.2.2 v0.2.1 pre"), ("two-pre", "/work/.env"), ("two-post", "2")] {
             state.put(format!("/work/{path}"), text);
         }
@@ -199,6 +204,10 @@ fn migrate() -> Vec<Case> {
         case("migrate", "with a key", json!({ "to": "v0.3.0", "phase": "pre", "key": "LAST" }), keyed),
         case("migrate", "afterwards", json!({ "to": "v0.3.0", "phase": "post", "key": "LAST", "from": "v0.2.0" }), keyed),
         case("migrate", "back", json!({ "to": "v0.2.0", "phase": "down", "key": "LAST" }), applied),
+        case("migrate", "back without a ledger", json!({ "to": "v0.2.0", "phase": "down", "key": "LAST" }), |state| {
+            applied(state);
+            state.files.retain(|path, _| !path.starts_with("/.state"));
+        }),
     ]
 }
 

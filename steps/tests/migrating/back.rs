@@ -98,3 +98,18 @@ async fn an_older_version_takes_back_what_is_above_it() {
     assert_eq!(place.ran()[2..], ["v0.3.0 pre", "v0.3.0 post"]);
     assert_eq!(place.text(".env"), ENV.replace("v0.2.0", "v0.3.0"));
 }
+
+#[tokio::test]
+async fn a_box_that_never_had_a_ledger_goes_back_too() {
+    let place = place();
+    place.write(".env", "LAST=v0.3.0\n");
+    place.migrations(&["v0.2.1/pre.sh", "v0.2.1/down.sh", "v0.2.2.sh", "v0.3.0/pre.sh", "v0.3.0/down.sh"]);
+    let params = to("v0.2.0", "down");
+    let (before, changes) = place.before(&params).await;
+    assert_eq!(changes[0], "take back migration v0.3.0 (pre, `migrations/v0.3.0/down.sh`)");
+    let output = StepType::run(&Migrate, &place.cx, &params, Some(&before)).await.unwrap();
+    assert_eq!((&output["level"], place.text(".env")), (&json!("v0.2.0"), "LAST=v0.2.0\n".to_owned()));
+    assert!(matches!(place.probe(&params).await.unwrap(), Probe::Present { .. }));
+    place.undo(&params, &before).await.unwrap();
+    assert_eq!((place.ran(), place.text(".env")), (vec!["v0.2.1 pre".into(), "v0.3.0 pre".into()], "LAST=v0.3.0\n".to_owned()));
+}
