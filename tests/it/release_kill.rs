@@ -49,7 +49,7 @@ fn assert_was_cut(cut: usize) {
 }
 
 /// No step was attempted a second time before it had been asked and had answered that its work is not there.
-fn assert_nothing_was_done_twice(events: &[Value], moment: &str) {
+pub fn assert_nothing_was_done_twice(events: &[Value], moment: &str) {
     let mut open: BTreeMap<&str, bool> = BTreeMap::new();
     for event in events {
         let Some(step) = event["step"].as_str() else { continue };

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::support::{BoxFixture, Ran, Sandbox, engine_or_skip, formula};
+use crate::release_kill::assert_nothing_was_done_twice;
+use crate::support::{BoxFixture, Program, Ran, Sandbox, engine_or_skip, formula, journaled, may_mount};
 use crate::upgrade::{assert_as_before, assert_upgraded, upgrade};
 
 /// Steps of the upgrade that change something, with the event at which the driver is killed.
@@ -44,6 +45,7 @@ fn u7_an_upgrade_that_was_killed_ends_like_one_that_was_not() {
         let ran = upgrade(&sandbox, &on, "v0.3.0").args(["--json"]).run();
         ran.exits(0);
         assert_eq!(ran.run_id(), killed.run_id(), "{step} {event}");
+        assert_nothing_was_done_twice(&journaled(&sandbox), &format!("{step} {event}"));
         assert_upgraded(&on, &before, &on.facts());
         formula(&sandbox).args(["rollback", "--yes"]).run().exits(0);
         assert_as_before(&before, &on.facts());
@@ -95,4 +97,39 @@ fn the_second_of_two_upgrades_is_told_who_holds_the_box() {
     upgrade(&sandbox, &on, "v0.3.2").run().exits(12).stderr_has("held by run").stderr_has(", since ");
     let first = first.finish();
     first.exits(0);
+}
+
+#[test]
+fn a_full_disk_stops_the_upgrade_before_any_container_and_room_lets_it_go_on() {
+    const NAME: &str = "a_full_disk_stops_the_upgrade_before_any_container_and_room_lets_it_go_on";
+    engine_or_skip!(NAME);
+    if !may_mount(NAME) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let on = BoxFixture::ready_box(&sandbox);
+    let before = on.facts();
+    std::fs::create_dir(sandbox.work().join(".formula")).expect("the sandbox is writable");
+    std::fs::write(sandbox.root().join("fill-the-disk"), "").expect("the sandbox is writable");
+    let program = env!("CARGO_BIN_EXE_formula");
+    // The first migration fills the disk that the journal is on.
+    let script = format!(
+        "mount -t tmpfs -o size=2m,mode=700 tmpfs .formula
+         run() {{ {program} run upgrade --version v0.3.0; }}
+         run 2>../full || echo full $?
+         docker ps --no-trunc --quiet --filter label=com.docker.compose.project={} | sort >../running
+         rm .formula/filler
+         run 2>../room; echo room $?",
+        on.project.name
+    );
+    let ran = Program::new(&sandbox, "unshare").args(["--mount", "sh", "-c", &script]).run();
+    ran.stdout_is("full 74\nroom 0\n");
+    let said = std::fs::read_to_string(sandbox.root().join("full")).expect("it was just written");
+    assert!(said.contains("make room"), "{said}");
+    let running = std::fs::read_to_string(sandbox.root().join("running")).expect("it was just written");
+    let mut ids: Vec<&str> = before.ids().into_values().collect();
+    ids.sort_unstable();
+    assert_eq!(running.lines().collect::<Vec<_>>(), ids, "no container was touched");
+    let after = on.facts();
+    assert_eq!((after.release.as_str(), after.answers.as_deref()), ("v0.3.0", Some("v0.3.0")));
 }

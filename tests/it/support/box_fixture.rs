@@ -39,6 +39,7 @@ forge_user = \"dev-qwen\"
 const MIGRATION: &str = "\
 #!/bin/sh
 if [ \"$(cat ../fail-migration 2>/dev/null)\" = @VERSION@ ]; then exit 7; fi
+if [ -e ../fill-the-disk ]; then rm ../fill-the-disk; cat /dev/zero >.formula/filler 2>/dev/null || true; fi
 echo @VERSION@ >>../migrations.log
 ";
 const OVERRIDE: &str = "\
