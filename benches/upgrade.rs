@@ -67,7 +67,7 @@ fn timed(on: &BoxFixture<'_>, work: impl FnOnce()) -> (f64, f64) {
             match (answers(port), since) {
                 (false, None) => since = Some(Instant::now()),
                 (true, Some(start)) => {
-                    down += Instant::now() - start;
+                    down += start.elapsed();
                     since = None;
                 }
                 _ => {}
