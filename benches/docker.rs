@@ -78,7 +78,8 @@ impl Side {
             "{}uses = \"docker-build\"\nwith = {{ context = \"context\", tags = [\"{image}\"], no_cache = true }}\n",
             head("build")
         );
-        let push = format!("{}uses = \"image-push\"\nwith = {{ image = \"{image}\", tags = [\"{image}\"] }}\n", head("push"));
+        let push =
+            format!("{}uses = \"image-push\"\nwith = {{ image = \"{image}\", tags = [\"{image}\"], overwrite = true }}\n", head("push"));
         fs::write(folder.join("formulas/build.toml"), build).expect("a file");
         fs::write(folder.join("formulas/push.toml"), push).expect("a file");
         Self { formula: name == "formula", folder, image, registry }
