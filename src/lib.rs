@@ -10,6 +10,7 @@ pub mod clock;
 pub mod diagnostic;
 pub mod doctor;
 pub mod engine;
+pub mod format;
 pub mod graph;
 pub mod journal;
 pub mod lint;

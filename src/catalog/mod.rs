@@ -136,6 +136,11 @@ fn is_path(name: &str) -> bool {
     name.contains(['/', '\\']) || Path::new(name).extension().is_some_and(|extension| extension == "toml")
 }
 
+/// Whether a path that was shown stands for a formula that came with the program.
+pub fn is_shipped(path: &Path) -> bool {
+    path.starts_with(SHIPPED_FOLDER)
+}
+
 fn shipped_path(name: &str) -> PathBuf {
     Path::new(SHIPPED_FOLDER).join(format!("{name}.toml"))
 }

@@ -64,7 +64,7 @@ pub fn check(app: &App, args: &Args) -> Outcome {
 }
 
 /// The formulas of this directory.
-fn here(app: &App) -> Result<Vec<String>, Failure> {
+pub(super) fn here(app: &App) -> Result<Vec<String>, Failure> {
     let folder = app.workdir.join("formulas");
     let listed = load::catalog(app).list();
     let names: Vec<String> = listed.into_iter().filter(|listed| listed.path.parent() == Some(&folder)).map(|listed| listed.name).collect();
@@ -105,6 +105,6 @@ fn count(checked: &[Checked], severity: Severity) -> usize {
     checked.iter().flat_map(|file| &file.found).filter(|problem| problem.severity == severity).count()
 }
 
-fn plural(count: usize, what: &str) -> String {
+pub(super) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

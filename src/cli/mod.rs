@@ -12,6 +12,7 @@ mod doctor;
 mod drive;
 mod explain;
 mod failure;
+mod fmt;
 mod graph;
 mod kind;
 mod list;
@@ -101,6 +102,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Approve(args) => answer::approve(app, &args),
         Command::Cancel(args) => cancel::cancel(app, &args),
         Command::Check(args) => check::check(app, &args),
+        Command::Fmt(args) => fmt::fmt(app, &args),
         Command::Runs(args) => runs::runs(app, &args),
         Command::Show(args) => show::show(app, &args),
         Command::Log(args) => log::log(app, &args),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::ui::ColorChoice;
 use super::{
-    answer, cancel, check, completions, docs, doctor, explain, graph, list, log, man, migrate, plan, prune, resume, rollback, run, runs,
-    schema, show, steps,
+    answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, man, migrate, plan, prune, resume, rollback, run,
+    runs, schema, show, steps,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -53,6 +53,7 @@ pub enum Command {
     Approve(answer::ApproveArgs),
     Cancel(cancel::Args),
     Check(check::Args),
+    Fmt(fmt::Args),
     Doctor(doctor::Args),
     Runs(runs::Args),
     Show(show::Args),

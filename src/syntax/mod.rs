@@ -76,6 +76,30 @@ pub fn check(source: &SourceFile, kinds: &dyn Kinds, options: Options) -> Parsed
     read(source, kinds, options, true)
 }
 
+/// The values of a file, whatever they mean.
+///
+/// # Errors
+/// A file that is not TOML; every problem with its place.
+pub fn plain(source: &SourceFile, options: Options) -> Result<toml::Table, Vec<Diagnostic>> {
+    let (patch, found) = readable(source, options)?;
+    let nobody = Builtin::new(&[]);
+    let cx = Cx::new(source, &patch, &nobody);
+    for error in DeTable::parse_recoverable(&patch.text).1 {
+        cx.report(if error.message() == "duplicate key" { duplicate_key(&cx, &error) } else { syntax_error(&error) });
+    }
+    let mut problems = cx.into_found();
+    for problem in &mut problems {
+        patch.restore(problem);
+    }
+    problems.extend(found.into_iter().filter(|problem| problem.severity == Severity::Error));
+    if problems.is_empty()
+        && let Ok(table) = toml::from_str(&patch.text)
+    {
+        return Ok(table);
+    }
+    Err(limit::limited(problems))
+}
+
 fn read(source: &SourceFile, kinds: &dyn Kinds, options: Options, lints: bool) -> Parsed {
     let (mut diagnostics, formula) = match readable(source, options) {
         Ok((patch, mut found)) => {

@@ -4,6 +4,7 @@ mod architecture;
 mod bad_input;
 mod check;
 mod doctor;
+mod fmt;
 mod info;
 mod migrate;
 mod release;
