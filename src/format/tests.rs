@@ -37,7 +37,7 @@ fn values_over_several_lines_are_indented_by_their_brackets() {
 
 #[test]
 fn line_ends_and_a_byte_order_mark_stay() {
-    assert_eq!(laid_out("\u{feff}a=1\r\nb=\"\"\"x\r\ny\"\"\"\n"), "\u{feff}a = 1\r\nb = \"\"\"x\r\ny\"\"\"\r\n");
+    assert_eq!(laid_out("\u{feff}a=1\r\nb=\"\"\"x\r\ny\"\"\"\r\n"), "\u{feff}a = 1\r\nb = \"\"\"x\r\ny\"\"\"\r\n");
     assert_eq!(laid_out(""), "");
     assert_eq!(laid_out("\n\n# only this"), "# only this\n");
 }
