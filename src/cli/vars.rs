@@ -42,6 +42,8 @@ pub struct Options {
     pub plan: Option<String>,
     /// `--format`.
     pub format: Option<String>,
+    /// `--run`.
+    pub run: Option<String>,
 }
 
 /// What was typed.
@@ -59,8 +61,21 @@ pub struct Parsed {
 }
 
 /// Flags that take a value; needed to find the name among the words.
-const WITH_VALUE: [&str; 12] =
-    ["--set", "--vars", "--key", "--format", "--timeout", "--wait-lock", "-o", "--output", "--plan", "-C", "--state-dir", "--color"];
+const WITH_VALUE: [&str; 13] = [
+    "--set",
+    "--vars",
+    "--key",
+    "--format",
+    "--run",
+    "--timeout",
+    "--wait-lock",
+    "-o",
+    "--output",
+    "--plan",
+    "-C",
+    "--state-dir",
+    "--color",
+];
 
 /// Parses what stands behind `run` or `plan`. None: help was asked for and printed.
 ///
@@ -96,6 +111,23 @@ pub fn parse(app: &App, verb: &'static str, words: &[OsString]) -> Result<Option
     let color = matches.value_source("color") == Some(ValueSource::CommandLine);
     let app = settled(app, &global, ui(app, &global, color))?;
     Ok(Some(Parsed { name, formula, given, options: options(&matches), app }))
+}
+
+/// Parses what stands behind a verb where no formula is read: the app, the name if one is given, and the options.
+///
+/// # Errors
+/// A mistake on the command line.
+pub fn without_formula(app: &App, verb: &'static str, words: &[OsString]) -> Result<(App, Option<String>, Options), Failure> {
+    let command = command(verb, None).arg(Arg::new("NAME"));
+    let matches = command.try_get_matches_from(std::iter::once(OsStr::new("formula")).chain(words.iter().map(OsString::as_os_str)));
+    let matches = matches.map_err(|error| {
+        Failure::usage(error.to_string().trim_start_matches("error: ").trim_end().to_owned())
+            .hint(format!("`formula {verb} --help` lists its flags"))
+    })?;
+    let global = Global::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string()))?;
+    let color = matches.value_source("color") == Some(ValueSource::CommandLine);
+    let app = settled(app, &global, ui(app, &global, color))?;
+    Ok((app, matches.get_one::<String>("NAME").cloned(), options(&matches)))
 }
 
 /// Where the formula's name stands: the first word that is neither a flag nor a flag's value.
@@ -169,7 +201,10 @@ fn command(verb: &'static str, formula: Option<&Formula>) -> Command {
             .arg(value("plan", "FILE", "Apply a plan that `formula plan -o FILE` wrote, unless it is stale"))
             .arg(value("timeout", "DURATION", "Stop the run after this time"))
             .arg(value("wait-lock", "DURATION", "Wait this long for a lock that another run holds")),
-        "graph" => command.arg(value("format", "FORMAT", "What to draw: text (the default), dot or mermaid")),
+        "graph" => command
+            .arg(value("format", "FORMAT", "What to draw: text, dot, mermaid or svg [default: by the ending of FILE, else text]"))
+            .arg(value("run", "RUN", "Draw this run, with how each step stands"))
+            .arg(value("output", "FILE", "Write the picture here").short('o')),
         _ => command
             .arg(flag("json", "Print data only"))
             .arg(value("output", "FILE", "Write the plan here, for `formula run --plan FILE`").short('o')),
@@ -244,6 +279,7 @@ fn options(matches: &ArgMatches) -> Options {
         output: text("output"),
         plan: text("plan"),
         format: text("format"),
+        run: text("run"),
     }
 }
 

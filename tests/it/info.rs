@@ -121,6 +121,27 @@ fn every_kind_and_every_code_can_be_asked_for() {
 }
 
 #[test]
+fn graph_draws_a_run_with_the_state_and_the_time_of_each_step() {
+    let sandbox = sandbox();
+    held(&sandbox);
+    let shown = ask(&sandbox, "graph --run 0");
+    shown.exits(0).stderr_is("").stdout_has("note  Write a note\n").stdout_has(" held\n").stdout_has("puts back what was there  ✓ done ");
+    shown.stdout_has("waits for a person  ! waits\n").stdout_has("cannot be undone  not begun\n");
+    // The file is not asked: the run has its own plan.
+    sandbox.write("formulas/note.toml", "name = ");
+    ask(&sandbox, "graph note --run 0 -o note.svg").exits(0).stdout_is("").stderr_is("");
+    let picture = &sandbox.files()["note.svg"];
+    let read = roxmltree::Document::parse(picture).expect("well-formed");
+    let texts: Vec<&str> = read.descendants().filter(|one| one.has_tag_name("text")).filter_map(|one| one.text()).collect();
+    assert!(texts.contains(&"! waits") && texts.contains(&"not begun"), "{texts:?}");
+    assert!(texts.iter().any(|text| text.starts_with("✓ done ") && text.ends_with("ms")), "{texts:?}");
+    assert!(texts.contains(&"past this line there is no way back"), "{texts:?}");
+    ask(&sandbox, "graph other --run 0").exits(2).stderr_has("is one of `note`, not of `other`");
+    ask(&sandbox, "graph --run 9").exits(2).stderr_has("there is no run `9`");
+    ask(&sandbox, "graph note --run 0 --format dot").exits(0).stdout_has("approve\\napprove\\n! waits");
+}
+
+#[test]
 fn graph_draws_what_is_written_and_what_would_run() {
     let sandbox = sandbox();
     let picture = "\
@@ -141,7 +162,7 @@ note  Write a note
     ask(&sandbox, "graph note --text hi").exits(0).stdout_is(picture).stderr_is("");
     ask(&sandbox, "graph note --text hi --format dot").exits(0).stdout_has("digraph \"note\" {").stdout_has("  s3 -> s4;\n");
     ask(&sandbox, "graph note --text hi --format mermaid").exits(0).stdout_has("flowchart TD\n").stdout_has("  s3 --> s4\n");
-    ask(&sandbox, "graph note --format svg").exits(2).stdout_is("").stderr_has("text, dot and mermaid");
+    ask(&sandbox, "graph note --format png").exits(2).stdout_is("").stderr_has("text, dot, mermaid, svg");
     let text = "name = \"maybe\"\n[vars.go]\ntype = \"bool\"\ndefault = false\n[[steps]]\nid = \"a\"\nuses = \"shell\"\n\
                 if = \"{{ vars.go }}\"\nwith = { command = [\"true\"] }\n";
     sandbox.write("formulas/maybe.toml", text);

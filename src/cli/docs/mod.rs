@@ -5,6 +5,7 @@ mod diagnostics;
 mod events;
 mod exit_codes;
 mod kinds;
+mod runbooks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,6 +77,7 @@ fn pages(app: &App) -> Result<BTreeMap<String, String>, Failure> {
     pages.insert("diagnostics.md".to_owned(), diagnostics::page());
     pages.insert("events.md".to_owned(), events::page());
     pages.extend(kinds::pages(&app.workdir)?);
+    pages.extend(runbooks::pages()?);
     for page in pages.values_mut() {
         page.insert_str(0, MADE);
     }

@@ -17,6 +17,7 @@ use crate::journal::{Holder, Journal as _, RunRecord, SqliteJournal};
 use crate::model::{Envelope, Payload, Plan, RunId, SettleAnswer, StepIx, Verdict};
 use crate::report::Hub;
 use story::Story;
+pub use story::stories;
 
 /// Shows one run.
 ///

@@ -8,7 +8,7 @@ use crate::model::{Envelope, Event, Timestamp};
 
 /// The story of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Story {
+pub struct Story {
     /// Attempts that began.
     pub attempts: u32,
     /// When the newest attempt or undo began, while it lasts.
@@ -24,7 +24,7 @@ pub(super) struct Story {
 }
 
 /// The stories of all steps that something was said of.
-pub(super) fn stories(entries: &[Envelope]) -> HashMap<String, Story> {
+pub fn stories(entries: &[Envelope]) -> HashMap<String, Story> {
     let mut stories: HashMap<String, Story> = HashMap::new();
     for envelope in entries {
         let Some(step) = envelope.event.step() else { continue };

@@ -39,7 +39,9 @@ fn statement(at: usize, node: &Node) -> String {
         Role::Prose => ", shape=note, style=solid",
     };
     // Graphviz reads `\n` in a label as a line end.
-    let label = if node.kind.is_empty() { quoted(&node.id) } else { format!("{}\\n{}\"", unclosed(&node.id), escaped(&node.kind)) };
+    let lines = [Some(node.kind.clone()).filter(|kind| !kind.is_empty()), node.stand.as_ref().map(super::Stand::words)];
+    let rest: String = lines.iter().flatten().flat_map(|line| ["\\n".to_owned(), escaped(line)]).collect();
+    let label = format!("{}{rest}\"", unclosed(&node.id));
     let tip = node.title.as_deref().map_or_else(String::new, |title| format!(", tooltip={}", quoted(title)));
     format!("s{at} [label={label}{look}{tip}];")
 }

@@ -67,6 +67,47 @@ impl Role {
     }
 }
 
+/// How a step of a run stands, coarsely: what the colour says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// As it should be.
+    Good,
+    /// Failed.
+    Bad,
+    /// Somebody has to say something.
+    Person,
+    /// Under way.
+    Going,
+    /// Not begun, left out or taken back.
+    Still,
+}
+
+/// How a step of a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stand {
+    /// Coarsely.
+    pub mark: Mark,
+    /// In a word or two.
+    pub state: String,
+    /// How long its newest attempt took, in words.
+    pub took: Option<String>,
+}
+
+impl Stand {
+    /// All of it: `✓ done 1.2 s`.
+    pub fn words(&self) -> String {
+        let sign = match self.mark {
+            Mark::Good => "✓ ",
+            Mark::Bad => "✗ ",
+            Mark::Person => "! ",
+            Mark::Going => "▸ ",
+            Mark::Still => "",
+        };
+        let took = self.took.as_ref().map_or_else(String::new, |took| format!(" {took}"));
+        format!("{sign}{}{took}", self.state)
+    }
+}
+
 /// One step in a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -80,6 +121,10 @@ pub struct Node {
     pub role: Role,
     /// Its condition.
     pub condition: Option<String>,
+    /// The list whose items it is done for, where that is not expanded yet.
+    pub each: Option<String>,
+    /// How it stands in a run.
+    pub stand: Option<Stand>,
     /// Nodes right before it, ascending, without those that come before one of the others.
     pub needs: Vec<usize>,
     /// Part of `[[finally]]`.
@@ -95,6 +140,8 @@ pub struct Drawing {
     pub description: String,
     /// Steps that may run at once.
     pub max_parallel: u32,
+    /// The run whose states are shown, and how it stands.
+    pub run: Option<String>,
     /// Each after all it needs; those of `[[finally]]` last.
     pub nodes: Vec<Node>,
 }
@@ -114,6 +161,8 @@ impl Drawing {
                 None => Role::of_behaviour(step.behaviour),
             },
             condition: step.condition.as_deref().filter(|_| !never(step)).map(plain),
+            each: None,
+            stand: None,
             needs: step.needs.iter().map(|need| need.index()).collect(),
             finally: step.finally,
         };
@@ -135,6 +184,8 @@ impl Drawing {
                 kind: step.uses.as_deref().map(plain).unwrap_or_default(),
                 role: Role::of(step.uses.as_deref(), step.uses.as_deref().and_then(|kind| behaviour(kind, &step.with))),
                 condition: step.condition.as_deref().map(plain),
+                each: step.foreach.as_ref().map(|list| plain(&list.as_str().map_or_else(|| list.to_string(), str::to_owned))),
+                stand: None,
                 needs,
                 finally,
             }
@@ -145,7 +196,7 @@ impl Drawing {
 
     fn new(name: &str, description: &str, max_parallel: u32, mut nodes: Vec<Node>) -> Self {
         reduce(&mut nodes);
-        Self { name: plain(name), description: plain(description), max_parallel, nodes }
+        Self { name: plain(name), description: plain(description), max_parallel, run: None, nodes }
     }
 
     /// The first step past which there is no way back.

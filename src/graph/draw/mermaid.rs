@@ -28,7 +28,9 @@ pub fn mermaid(drawing: &Drawing) -> String {
 }
 
 fn statement(at: usize, node: &Node) -> String {
-    let label = if node.kind.is_empty() { escaped(&node.id) } else { format!("{}<br/>{}", escaped(&node.id), escaped(&node.kind)) };
+    let lines = [Some(node.kind.clone()).filter(|kind| !kind.is_empty()), node.stand.as_ref().map(super::Stand::words)];
+    let rest: String = lines.iter().flatten().flat_map(|line| ["<br/>".to_owned(), escaped(line)]).collect();
+    let label = format!("{}{rest}", escaped(&node.id));
     match node.role {
         Role::Looks => format!("s{at}[\"{label}\"]:::looks"),
         Role::Skipped => format!("s{at}[\"{label}\"]:::skipped"),

@@ -5,12 +5,22 @@ use formula_steps::contract::Undo;
 use super::{Drawing, Node, Role, dot, mermaid, text};
 
 fn node(id: &str, kind: &str, role: Role, needs: &[usize]) -> Node {
-    Node { id: id.into(), title: None, kind: kind.into(), role, condition: None, needs: needs.to_vec(), finally: false }
+    Node {
+        id: id.into(),
+        title: None,
+        kind: kind.into(),
+        role,
+        condition: None,
+        each: None,
+        stand: None,
+        needs: needs.to_vec(),
+        finally: false,
+    }
 }
 
 fn drawing(mut nodes: Vec<Node>) -> Drawing {
     super::reduce::reduce(&mut nodes);
-    Drawing { name: "release".into(), description: "Cut a release".into(), max_parallel: 4, nodes }
+    Drawing { name: "release".into(), description: "Cut a release".into(), max_parallel: 4, run: None, nodes }
 }
 
 fn release() -> Drawing {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::rails::{Row, rails};
-use super::{Drawing, Node, Role};
+use super::{Drawing, Mark, Node, Role};
 
 /// Puts a text in an SGR style, such as `1;31`, or leaves it as it is.
 pub type Paint<'a> = &'a dyn Fn(&str, &str) -> String;
@@ -29,11 +29,12 @@ pub fn text(drawing: &Drawing, paint: Paint<'_>) -> String {
 fn head(drawing: &Drawing, paint: Paint<'_>) -> String {
     let count = drawing.nodes.len();
     let steps = if count == 1 { "step" } else { "steps" };
+    let run = drawing.run.as_ref().map_or_else(String::new, |run| format!(", {run}"));
     let lead = if drawing.description.is_empty() { String::new() } else { format!("  {}", drawing.description) };
     format!(
         "{}{lead}\n{}\n\n",
         paint(&drawing.name, "1"),
-        paint(&format!("{count} {steps}, at most {} at once", drawing.max_parallel), "2")
+        paint(&format!("{count} {steps}, at most {} at once{run}", drawing.max_parallel), "2")
     )
 }
 
@@ -63,6 +64,12 @@ fn part(drawing: &Drawing, shown: Range<usize>, paint: Paint<'_>, out: &mut Stri
         if let Some(condition) = &node.condition {
             let _ = write!(line, "{}", paint(&format!("  if {}", shortened(condition)), "36"));
         }
+        if let Some(each) = &node.each {
+            let _ = write!(line, "{}", paint(&format!("  for each of {}", shortened(each)), "36"));
+        }
+        if let Some(stand) = &node.stand {
+            let _ = write!(line, "  {}", paint(&stand.words(), stand_style(stand.mark)));
+        }
         if named && !node.needs.is_empty() {
             let _ = write!(line, "{}", paint(&format!("  after {}", names(nodes, &node.needs)), "2"));
         }
@@ -79,6 +86,16 @@ fn mark(role: Role) -> (&'static str, &'static str) {
         Role::Formula => ("▣", "32"),
         Role::Skipped => ("-", "2"),
         Role::Prose => ("·", "2"),
+    }
+}
+
+fn stand_style(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Good => "32",
+        Mark::Bad => "1;31",
+        Mark::Person => "33",
+        Mark::Going => "34",
+        Mark::Still => "2",
     }
 }
 
