@@ -28,7 +28,7 @@ pub fn completions(app: &App, args: &Args) -> u8 {
 }
 
 /// Commands whose first word is the name of a formula.
-const NAMED: &str = "run|plan|check|graph";
+const NAMED: &str = "run|plan|check|graph|docs";
 
 /// Completes the name of a formula, or a file, in zsh.
 const ZSH_NAMES: &str = r#"

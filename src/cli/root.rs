@@ -65,7 +65,6 @@ pub enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
-    #[command(hide = true)]
     Docs(docs::Args),
     Migrate(migrate::Args),
     Prune(prune::Args),

@@ -15,6 +15,9 @@ impl RunState {
         let outcome = self.outcome();
         let failure = self.failure().or_else(|| self.undo_failure());
         let failure = failure.filter(|_| outcome != Outcome::Done);
+        let asking = || self.queues.asking.first().copied().filter(|_| outcome == Outcome::Held);
+        let told = failure.as_ref().map(|failure| failure.step).or_else(asking);
+        let runbook = told.and_then(|step| self.plan.runbook(&self.plan.step(step).id));
         Verdict {
             run: Some(run.clone()),
             outcome,
@@ -27,6 +30,7 @@ impl RunState {
             retry_safe: self.retry_safe(outcome),
             one_way_crossed: self.one_way_crossed(),
             next: self.next(run, outcome),
+            runbook,
         }
     }
 

@@ -93,4 +93,8 @@ pub struct Verdict {
     pub one_way_crossed: bool,
     /// Commands that make sense now.
     pub next: Vec<String>,
+    /// Where it stands what the step that holds or failed does, how it fails and what to type then: a page of this program's source and its
+    /// anchor, for the formulas that come with it. `formula docs NAME` writes that of any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
 }

@@ -276,7 +276,7 @@ fn the_manual_has_a_page_for_the_program_and_one_for_each_command() {
     let sandbox = Sandbox::in_memory();
     ask(&sandbox, "man").exits(0).stdout_has(".TH formula 1").stdout_has("formula\\-rollback");
     ask(&sandbox, "man rollback").exits(0).stdout_has(".TH formula-rollback 1").stdout_has("\\-\\-to");
-    ask(&sandbox, "man docs").exits(2);
+    ask(&sandbox, "man dcos").exits(2);
 }
 
 #[test]
@@ -285,4 +285,35 @@ fn the_reference_is_what_the_program_writes() {
     let checkout = env!("CARGO_MANIFEST_DIR");
     formula(&sandbox).args(["-C", checkout, "docs", "--check"]).run().exits(0).stdout_is("").stderr_is("");
     ask(&sandbox, "docs").exits(2).stderr_has("in a checkout");
+}
+
+#[test]
+fn docs_writes_the_runbook_of_a_formula() {
+    let sandbox = sandbox();
+    let page = ask(&sandbox, "docs note");
+    page.exits(0).stderr_is("").stdout_has("# Runbook: `note`\n\nWrite a note.\n\n```mermaid\nflowchart TD\n");
+    page.stdout_has("formula run note --text TEXT\n").stdout_has("| `--text` | string | yes | What to write |\n");
+    page.stdout_has("### Step `publish`\n")
+        .stdout_has("runs before [`publish`](#step-publish)")
+        .stdout_has("formula approve RUN approve --deny");
+    ask(&sandbox, "docs note -o RUNBOOK.md").exits(0).stdout_is("");
+    assert_eq!(sandbox.files()["RUNBOOK.md"], page.stdout);
+    ask(&sandbox, "docs nothing").exits(10).stderr_has("there is no formula `nothing`");
+    ask(&sandbox, "docs note --check").exits(2).stderr_has("cannot be used with");
+}
+
+#[test]
+fn the_verdict_names_the_runbook_of_a_shipped_formula() {
+    let sandbox = sandbox();
+    let refused = formula(&sandbox).args(["run", "release", "--version", "v1.0.0", "--json"]).run();
+    let lines = refused.exits(11).json();
+    let verdict = &lines.last().expect("a verdict")["verdict"];
+    let (path, anchor) = verdict["runbook"].as_str().and_then(|place| place.split_once('#')).expect("a place");
+    let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the page is there");
+    let step = verdict["failed_step"].as_str().expect("a step");
+    assert_eq!(anchor, format!("step-{step}"));
+    assert!(page.contains(&format!("\n### Step `{step}`\n")));
+    // One of somebody's own has no page in this program's source.
+    let own = ask(&sandbox, "run note --text x --json").exits(20).json();
+    assert_eq!(own.last().expect("a verdict")["verdict"].get("runbook"), None);
 }

@@ -201,6 +201,7 @@ fn every_event_and_verdict_fits_the_schema() {
             hint: None,
             retry_safe: true,
             one_way_crossed: false,
+            runbook: Some("docs/reference/runbooks/release.md#step-push".into()),
             next: vec!["formula resume".into()],
         };
         let line: Value = serde_json::from_str(&verdict_json(&run, &verdict)).expect("a line is JSON");

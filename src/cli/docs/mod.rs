@@ -5,13 +5,15 @@ mod diagnostics;
 mod events;
 mod exit_codes;
 mod kinds;
+mod runbook;
 mod runbooks;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
+use super::load;
 
 /// Where the pages lie, below the working directory.
 const FOLDER: &str = "docs/reference";
@@ -19,18 +21,48 @@ const FOLDER: &str = "docs/reference";
 /// What each page begins with.
 const MADE: &str = "<!-- Made by `formula docs`; do not edit. -->\n\n";
 
-/// Writes the reference.
+/// Writes the runbook of a formula.
 ///
-/// It goes to docs/reference below the working directory, which is a checkout of this program's source.
+/// What it is for, its vars, locks and secrets; of each step what it does, how it fails, what is taken back, and what to type then. Markdown,
+/// with a picture. Without a name it writes the reference of this program to docs/reference below the working directory, which is a checkout
+/// of its source.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Name or path of the formula.
+    pub formula: Option<String>,
+    /// Write the runbook here.
+    #[arg(long, short, value_name = "FILE", requires = "formula")]
+    pub output: Option<PathBuf>,
+    /// Read files with letter-escapes that TOML does not know.
+    #[arg(long, requires = "formula")]
+    pub lenient: bool,
     /// Write nothing; list the files that differ, and exit with 30 if there are any.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "formula")]
     pub check: bool,
 }
 
 /// Writes or checks.
 pub fn docs(app: &App, args: &Args) -> Outcome {
+    match &args.formula {
+        Some(name) => runbook_of(app, name, args),
+        None => reference(app, args),
+    }
+}
+
+fn runbook_of(app: &App, name: &str, args: &Args) -> Outcome {
+    let formula = load::formula(app, name, args.lenient)?;
+    let page = runbook::page(&formula, runbook::Place::Alone);
+    match &args.output {
+        Some(path) => {
+            let path = app.workdir.join(path);
+            std::fs::write(&path, page).map_err(|error| Failure::new(1, format!("`{}`: {error}", path.display())))?;
+        }
+        None => app.ui.out(&page),
+    }
+    Ok(0)
+}
+
+fn reference(app: &App, args: &Args) -> Outcome {
     let pages = pages(app)?;
     let folder = app.workdir.join(FOLDER);
     let there = files(&folder);
@@ -90,6 +122,7 @@ fn index() -> String {
      - [Command line](cli.md)\n\
      - [Exit codes](exit-codes.md)\n\
      - [Kinds of steps](steps/README.md)\n\
+     - [Runbooks of the formulas that come with it](runbooks/README.md)\n\
      - [Problems of formulas](diagnostics.md)\n\
      - [Events](events.md)\n"
         .to_owned()
