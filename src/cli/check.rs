@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::app::App;
+use super::app::{App, VERSION};
 use super::failure::{Failure, Outcome};
 use super::load;
 use crate::catalog;
-use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, to_json};
+use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, to_json, to_sarif};
 use crate::syntax;
 
 /// Reports every problem of formulas.
@@ -20,12 +20,27 @@ pub struct Args {
     /// Take warnings for errors.
     #[arg(long)]
     pub strict: bool,
-    /// Print the problems as data.
-    #[arg(long)]
+    /// How to print the problems.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// Print the problems as data: `--format json`.
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Read files with letter-escapes that TOML does not know.
     #[arg(long)]
     pub lenient: bool,
+}
+
+/// How to print problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people, on stderr.
+    #[default]
+    Text,
+    /// One line of JSON.
+    Json,
+    /// SARIF 2.1.0, which code hosts show beside the lines.
+    Sarif,
 }
 
 /// A file and what is wrong with it.
@@ -54,10 +69,11 @@ pub fn check(app: &App, args: &Args) -> Outcome {
             }
         });
     }
-    if args.json {
-        app.ui.line(&to_json(checked.iter().map(|file| (&file.source, file.found.as_slice()))).to_string());
-    } else {
-        print(app, &checked);
+    let files = || checked.iter().map(|file| (&file.source, file.found.as_slice()));
+    match args.format {
+        Format::Text if !args.json => print(app, &checked),
+        Format::Text | Format::Json => app.ui.line(&to_json(files()).to_string()),
+        Format::Sarif => app.ui.line(&to_sarif(files(), VERSION).to_string()),
     }
     let errors = count(&checked, Severity::Error);
     Ok(if errors > 0 { 10 } else { 0 })

@@ -6,6 +6,7 @@ pub mod codes;
 mod json;
 mod problem;
 mod render;
+mod sarif;
 mod source;
 mod suggest;
 
@@ -13,5 +14,6 @@ pub use codes::{Code, explain};
 pub use json::to_json;
 pub use problem::{Diagnostic, Label, Severity};
 pub use render::render;
+pub use sarif::to_sarif;
 pub use source::SourceFile;
 pub use suggest::nearest;

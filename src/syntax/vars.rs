@@ -116,8 +116,17 @@ fn read_type(cx: &Cx<'_>, table: &Table<'_, '_>) -> Option<VarType> {
     None
 }
 
+/// Bytes of the longest pattern that is taken.
+const LONGEST_PATTERN: usize = 10_000;
+
 fn read_pattern(cx: &Cx<'_>, table: &Table<'_, '_>) -> Option<String> {
     let text = table.text("pattern")?;
+    // Time and memory grow with it, and nobody reads one that is longer.
+    if text.text.len() > LONGEST_PATTERN {
+        let problem = Diagnostic::error(codes::BAD_PATTERN, format!("`pattern` is longer than {LONGEST_PATTERN} bytes"));
+        cx.report(problem.at(text.range, "").help("use `choices`, or let a step look at the value"));
+        return None;
+    }
     if let Err(error) = regex::Regex::new(text.text) {
         // The crate's text ends with the reason and repeats the pattern before it.
         let reason = error.to_string();

@@ -117,6 +117,33 @@ fn every_code_has_a_file_that_shows_it() {
     assert!(seen.is_subset(&known), "codes without a text: {:?}", seen.difference(&known));
 }
 
+/// The code that the name of a fixture begins with.
+fn code_of(path: &Path) -> Option<&'static str> {
+    let stem = path.file_stem()?.to_str()?;
+    codes::all().map(|entry| entry.code).find(|code| stem.to_ascii_uppercase().starts_with(code))
+}
+
+#[test]
+fn every_code_has_a_file_beside_it_that_is_right() {
+    let kinds = Builtin::default();
+    let mut shown_right: BTreeSet<&str> = BTreeSet::new();
+    for path in fixtures("valid") {
+        let Some(code) = code_of(&path) else { continue };
+        shown_right.insert(code);
+        let (source, parsed) = load(&path, &kinds);
+        assert!(parsed.diagnostics.is_empty(), "{}:\n{}", path.display(), shown(&source, &parsed.diagnostics));
+        assert!(path.with_extension("txt").exists(), "{} has no expected text beside it", path.display());
+    }
+    let missing: Vec<&str> = codes::all().map(|entry| entry.code).filter(|code| !shown_right.contains(code)).collect();
+    assert!(missing.is_empty(), "no file in tests/spec/valid is right about {}", missing.join(", "));
+    // And the name of a broken file does not lie.
+    for path in fixtures("invalid") {
+        let Some(code) = code_of(&path) else { continue };
+        let found = load(&path, &kinds).1.diagnostics;
+        assert!(found.iter().any(|diagnostic| diagnostic.code == code), "{} does not show {code}", path.display());
+    }
+}
+
 #[test]
 fn every_shipped_formula_is_sound() {
     let kinds = Builtin::default();

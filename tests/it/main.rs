@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod check;
+mod check_output;
 mod doctor;
 mod fmt;
 mod info;

@@ -11,8 +11,21 @@ pub fn violations(schema: &Value, value: &Value) -> Vec<String> {
 }
 
 /// Keywords that say nothing about a value.
-const SILENT: [&str; 11] =
-    ["$schema", "$defs", "title", "description", "default", "format", "x-taplo", "then", "additionalProperties", "examples", "$ref"];
+const SILENT: [&str; 13] = [
+    "$schema",
+    "$id",
+    "definitions",
+    "$defs",
+    "title",
+    "description",
+    "default",
+    "format",
+    "x-taplo",
+    "then",
+    "additionalProperties",
+    "examples",
+    "$ref",
+];
 
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     let object = match schema {
@@ -57,6 +70,10 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
             "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().expect("a number")),
             "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().expect("a number")),
             "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().expect("a count")),
+            "uniqueItems" => {
+                let unique = |items: &Vec<Value>| items.iter().enumerate().all(|(at, item)| !items[..at].contains(item));
+                rule != &Value::Bool(true) || value.as_array().is_none_or(unique)
+            }
             "minLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 >= rule.as_u64().expect("a count")),
             "required" => {
                 value.as_object().is_none_or(|table| list(rule).iter().all(|name| table.contains_key(name.as_str().expect("a name"))))
