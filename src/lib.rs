@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod diagnostic;
 pub mod doctor;
+pub mod editor;
 pub mod engine;
 pub mod format;
 pub mod graph;

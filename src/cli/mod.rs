@@ -14,10 +14,10 @@ mod explain;
 mod failure;
 mod fmt;
 mod graph;
-mod kind;
 mod list;
 mod load;
 mod log;
+mod lsp;
 mod man;
 mod migrate;
 mod plan;
@@ -44,6 +44,7 @@ use self::app::App;
 use self::failure::{Failure, Outcome};
 use self::root::{Command, Global, Root};
 use self::ui::Ui;
+use crate::syntax::manual as kind;
 
 /// Runs the program; returns the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -103,6 +104,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Cancel(args) => cancel::cancel(app, &args),
         Command::Check(args) => check::check(app, &args),
         Command::Fmt(args) => fmt::fmt(app, &args),
+        Command::Lsp(args) => lsp::lsp(app, &args),
         Command::Runs(args) => runs::runs(app, &args),
         Command::Show(args) => show::show(app, &args),
         Command::Log(args) => log::log(app, &args),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::ui::ColorChoice;
 use super::{
-    answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, man, migrate, plan, prune, resume, rollback, run,
-    runs, schema, show, steps,
+    answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, lsp, man, migrate, plan, prune, resume, rollback,
+    run, runs, schema, show, steps,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -63,6 +63,7 @@ pub enum Command {
     Explain(explain::Args),
     Graph(graph::Args),
     Schema(schema::Args),
+    Lsp(lsp::Args),
     Completions(completions::Args),
     Man(man::Args),
     Docs(docs::Args),

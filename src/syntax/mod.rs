@@ -13,6 +13,7 @@ mod json;
 mod kinds;
 mod lexical;
 mod limit;
+pub mod manual;
 mod names;
 mod order;
 mod outputs;

@@ -7,6 +7,7 @@ mod check_output;
 mod doctor;
 mod fmt;
 mod info;
+mod lsp;
 mod migrate;
 mod release;
 mod release_faults;

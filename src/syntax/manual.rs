@@ -1,11 +1,11 @@
-//! What is known of a kind, for `formula steps` and the reference.
+//! What is known of a kind, for `formula steps`, the reference and editors.
 
 use std::collections::HashSet;
 
 use formula_steps::contract::{Behaviour, Effect, Repeat, Undo};
 use serde_json::{Value, json};
 
-use crate::syntax::{Builtin, Kinds as _, gates, schema};
+use super::{Builtin, Kinds as _, gates, schema};
 
 /// A kind.
 pub struct Kind {
