@@ -119,8 +119,6 @@ impl Document {
     fn values(&self, known: &Known, path: &[Part], node: Option<&Node>, offset: usize) -> Vec<Suggestion> {
         let step = self.step_of(path);
         if let Some(Node { value: Value::Text { inner, .. }, .. }) = node
-            && inner.start <= offset
-            && offset <= inner.end
             && template::may_stand(path, step)
             && let Some(name) = template::name_at(self.text(), inner, offset)
         {

@@ -46,6 +46,9 @@ pub(super) fn may_stand(path: &[Part], step: Option<&Step>) -> bool {
 
 /// The name at an offset of the text within `inner`; None outside braces.
 pub(super) fn name_at(text: &str, inner: &Range<usize>, offset: usize) -> Option<Name> {
+    if !(inner.start..=inner.end).contains(&offset) {
+        return None;
+    }
     let before = &text[inner.start..offset];
     let open = before.rfind("{{").filter(|open| !before[open + 2..].contains("}}"))?;
     let begins = inner.start + open + 2;
