@@ -13,13 +13,13 @@
 //! that the file does not mount are told: what is in them is lost from sight with the first `docker compose down`. With
 //! `anonymous_volumes = "error"` they stop the step.
 //!
-//! **Runs** `docker compose up` for what must change, what is depended on first, services with published ports apart from the others so
-//! that they do not wait for those to stop. Before any container stops it is known that all images are on the engine (nothing is
+//! **Runs** `docker compose up` for what must change, what is depended on first, services with published ports in a call of their own so
+//! that they do not wait for the others to stop. Before any container stops it is known that all images are on the engine (nothing is
 //! pulled: see `image-pull`), that no other container has a name that is needed, and the images that run are tagged
 //! `formula/keep:<project>.<run>.…` so that nothing clears them away. Those tags stay until the next run of `compose-up` on that
 //! project has gone well, this one was taken back, or `formula prune` removes it. Leftovers of an interrupted `up` are cleared away,
 //! and only one `up` at a time works on a project. Waiting ends early for a container that ended for good, that its own check calls
-//! unhealthy in two looks, or that the engine has started seven times in vain; the error quotes the health check, the exit code and the
+//! unhealthy for half a second, or that the engine has started seven times in vain; the error quotes the health check, the exit code and the
 //! last lines.
 //!
 //! **Undoes** by making the containers that were replaced or removed once more from what the engine said about them before: same image,
@@ -295,25 +295,31 @@ async fn stop_and_remove(cx: &Context, containers: Vec<&Container>) -> Result<()
 /// Brings up what must change, what is depended on first.
 async fn bring_up(cx: &Context, survey: &Survey, waiting: &wait::Waiting<'_>, memo: &Memo) -> Result<(), StepError> {
     let total = survey.decisions.values().filter(|decision| decision.action.needs_up()).count() as u64;
+    let (project, file) = (&survey.model.project, &survey.model.file);
+    let networked = survey.has_networks(cx).await?;
     let mut done = 0;
-    for level in survey.model.levels() {
-        let todo: Vec<&str> = level.into_iter().filter(|name| survey.action(name).needs_up()).collect();
-        if todo.is_empty() {
-            continue;
-        }
+    for todo in survey.levels() {
         waiting.for_what_they_need(&todo).await?;
+        let mut calls = Vec::new();
         for published in [true, false] {
             for force_recreate in [false, true] {
                 let belongs =
                     |name: &&&str| survey.model.publishes(name) == published && survey.is_forced(name, &memo.forced) == force_recreate;
                 let services: Vec<String> = todo.iter().filter(belongs).map(|&name| name.to_owned()).collect();
-                if services.is_empty() {
-                    continue;
+                if !services.is_empty() {
+                    calls.push(Up { services, force_recreate, no_pull: true });
                 }
-                cx.progress.update(&format!("bringing up {}", services.join(", ")), Some(done), Some(total));
-                done += services.len() as u64;
-                let up = Up { services, force_recreate, no_pull: true };
-                compose::up(cx, &survey.model.project, &survey.model.file, &up, Some(waiting.left())).await?;
+            }
+        }
+        cx.progress.update(&format!("bringing up {}", todo.join(", ")), Some(done), Some(total));
+        done += todo.len() as u64;
+        match calls.as_slice() {
+            // Of two calls at the same time both would make the network that neither finds.
+            [_, _, ..] if networked => compose::up_beside(cx, project, file, &calls, waiting.left()).await?,
+            calls => {
+                for up in calls {
+                    compose::up(cx, project, file, up, Some(waiting.left())).await?;
+                }
             }
         }
     }

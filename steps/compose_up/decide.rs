@@ -11,6 +11,9 @@ use crate::world::{ComposeService, Container, Image};
 /// The label with which compose records what a container depends on.
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
+/// The label with which compose names a network in its project.
+const NETWORK: &str = "com.docker.compose.network";
+
 /// What is done about a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -198,6 +201,32 @@ impl Survey {
 
     pub(super) fn action(&self, service: &str) -> Action {
         self.decisions.get(service).map_or(Action::Keep, |decision| decision.action)
+    }
+
+    /// The services that must be brought up, those first that others of them depend on.
+    pub(super) fn levels(&self) -> Vec<Vec<&str>> {
+        let mut depth: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut levels: Vec<Vec<&str>> = Vec::new();
+        for name in self.model.levels().into_iter().flatten() {
+            let Some(service) = self.model.service(name).filter(|_| self.action(name).needs_up()) else { continue };
+            let needs = self.model.dependencies(service);
+            let level = needs.iter().filter_map(|need| depth.get(need.as_str())).max().map_or(0, |deepest| deepest + 1);
+            depth.insert(name, level);
+            levels.resize(levels.len().max(level + 1), Vec::new());
+            levels[level].push(name);
+        }
+        levels
+    }
+
+    /// Whether all networks that the services need are there, as compose made them, and stay: later versions of compose note what a
+    /// network was made from, and make it anew when that changes.
+    pub(super) async fn has_networks(&self, cx: &Context) -> Result<bool, StepError> {
+        let ours = BTreeMap::from([(readiness::PROJECT.to_owned(), self.model.project.clone())]);
+        let there = cx.unless_cancelled(cx.world.docker.networks(&ours)).await?;
+        let lasting = there.iter().filter(|network| !network.labels.contains_key(readiness::CONFIG_HASH));
+        let keys: BTreeSet<&str> = lasting.filter_map(|network| network.labels.get(NETWORK)).map(String::as_str).collect();
+        let wanted = self.model.services.iter().filter_map(|service| service.config["networks"].as_object());
+        Ok(wanted.flat_map(serde_json::Map::keys).all(|key| keys.contains(key.as_str())))
     }
 
     /// Whether a service has containers that are to be replaced whatever they are.

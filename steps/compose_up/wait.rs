@@ -10,8 +10,12 @@ use crate::contract::{Context, StepError};
 use crate::kit::{compose, readiness};
 use crate::world::{ComposeService, Container};
 
-/// Between two looks.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks: while it is [`FRESH`], and later.
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+/// For so long it is looked often.
+const FRESH: Duration = Duration::from_secs(10);
+/// A state that may be a passing one counts when it has lasted for so long.
+const LASTING: Duration = Duration::from_millis(500);
 /// A container that the engine has started again so often in vain is not waited for: by then it has been given some fifteen seconds.
 const HOPELESS: u64 = 7;
 
@@ -33,7 +37,7 @@ struct Look {
     ended: bool,
     /// Containers of this run whose own check calls them unhealthy.
     sick: BTreeSet<String>,
-    /// Id, start and restarts of every container.
+    /// Id, start and restarts of every container that has no check of its own: one that dies at once would pass a single look.
     starts: Vec<(String, String, u64)>,
 }
 
@@ -64,23 +68,35 @@ impl Waiting<'_> {
         Ok(())
     }
 
-    /// Waits for services. To last means to be seen twice, the very same containers: one that dies at once would pass a single look.
+    /// Waits for services. To last means to be seen twice, the very same containers, a while apart: one that dies at once would pass a
+    /// single look. Those that a check of their own calls healthy have lasted.
     async fn until(&self, goals: &[(&ComposeService, Condition)], to_last: bool) -> Result<Running, StepError> {
         let cx = self.cx;
-        let (mut before, mut sick, mut told) = (None, BTreeSet::new(), String::new());
+        let (mut well, mut sick, mut told) = (None, BTreeMap::new(), String::new());
         let mut falls = BTreeMap::new();
+        let begin = cx.world.clock.monotonic();
         loop {
+            let now = cx.world.clock.monotonic();
             let running = containers(cx, &self.survey.model.project).await?.0;
             let look = self.look(goals, &running, &mut falls).await;
-            if look.bad.is_empty() && (!to_last || before.as_ref() == Some(&look.starts)) {
-                return Ok(running);
-            }
-            if !look.bad.is_empty() {
+            if look.bad.is_empty() {
+                let since = match well.take() {
+                    Some((since, starts)) if starts == look.starts => since,
+                    _ => now,
+                };
+                if !to_last || look.starts.is_empty() || now.saturating_sub(since) >= LASTING {
+                    return Ok(running);
+                }
+                well = Some((since, look.starts));
+                if told.is_empty() {
+                    told.push_str("it was started again and again");
+                }
+            } else {
+                well = None;
                 told = look.bad.join("; ");
-            } else if told.is_empty() {
-                told.push_str("it was started again and again");
             }
-            let still_sick = look.sick.intersection(&sick).next().is_some();
+            sick = look.sick.into_iter().map(|id| (sick.get(&id).copied().unwrap_or(now), id)).map(|(since, id)| (id, since)).collect();
+            let still_sick = sick.values().any(|since: &Duration| now.saturating_sub(*since) >= LASTING);
             if look.ended || still_sick {
                 return Err(StepError::permanent(format!("not up: {told}")));
             }
@@ -88,11 +104,10 @@ impl Waiting<'_> {
                 return Err(StepError::permanent(format!("not well within {}: {told}", self.params.timeout)));
             }
             let shown = if look.bad.is_empty() { "up, seeing whether it lasts" } else { &told };
-            let well = goals.len().saturating_sub(look.bad.len());
-            cx.progress.update(shown, Some(well as u64), Some(goals.len() as u64));
-            before = look.bad.is_empty().then_some(look.starts);
-            sick = look.sick;
-            cx.sleep(INTERVAL).await?;
+            let done = goals.len().saturating_sub(look.bad.len());
+            cx.progress.update(shown, Some(done as u64), Some(goals.len() as u64));
+            let fresh = now.saturating_sub(begin) < FRESH;
+            cx.sleep(if fresh { INTERVALS.0 } else { INTERVALS.1 }).await?;
         }
     }
 
@@ -101,7 +116,8 @@ impl Waiting<'_> {
         let mut look = Look::default();
         for (service, condition) in goals {
             let there = running.get(&service.name).map(Vec::as_slice).unwrap_or_default();
-            look.starts.extend(there.iter().map(|container| (container.id.clone(), container.started_at.clone(), container.restarts)));
+            let unchecked = there.iter().filter(|container| container.health.is_none());
+            look.starts.extend(unchecked.map(|container| (container.id.clone(), container.started_at.clone(), container.restarts)));
             if let Err((reason, container)) = self.judge(service, *condition, there) {
                 let mut why = reason.why;
                 look.ended |= reason.ended;

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{Period, engine_tag, readiness, text};
 use crate::contract::{Context, StepError};
-use crate::world::{ComposeFile, ComposeService, Container, PortErrorKind, Up};
+use crate::world::{ComposeFile, ComposeService, Container, PortError, PortErrorKind, Up};
 
 /// Between two tries of `up`.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -89,28 +91,68 @@ pub async fn up(cx: &Context, project: &str, file: &ComposeFile, up: &Up, limit:
     for number in 1.. {
         swept |= sweep(cx, project).await?;
         cx.proceed()?;
-        let working = cx.world.compose.up(file, up, cx.output.as_ref(), &cx.cancel);
-        let done = match limit {
-            None => working.await,
-            Some(limit) => tokio::select! {
-                biased;
-                done = working => done,
-                () = cx.world.clock.sleep(limit) => {
-                    let message = format!("`docker compose up` of {} was not done within {}", text::some_of(&up.services), Period(limit));
-                    return Err(StepError::permanent(message));
-                }
-            },
-        };
-        match done {
+        match call_up(cx, file, up, limit).await {
             Ok(()) => break,
-            Err(error) if error.kind != PortErrorKind::Cancelled && number < TRIES && swept => {
+            Err(Failure::Said(error)) if error.kind != PortErrorKind::Cancelled && number < TRIES && swept => {
                 cx.log(format!("trying again: {}", error.message));
                 cx.sleep(INTERVAL).await?;
             }
-            Err(error) => return Err(error.into()),
+            Err(failure) => return Err(failure.into()),
         }
     }
     Ok(())
+}
+
+/// As [`up`], for calls about services that do not depend on each other, all at the same time. All are done when it returns, also when one
+/// fails: none is left half-way. The networks that they need must be there: each call
+/// would make those that it does not find, and of two with one name compose can use neither.
+///
+/// # Errors
+/// As [`up`]; the first failure.
+pub async fn up_beside(cx: &Context, project: &str, file: &ComposeFile, calls: &[Up], limit: Duration) -> Result<(), StepError> {
+    let swept = sweep(cx, project).await?;
+    cx.proceed()?;
+    let done = join_all(calls.iter().map(|call| call_up(cx, file, call, Some(limit)))).await;
+    for (call, done) in calls.iter().zip(done) {
+        match done {
+            Err(Failure::Said(error)) if error.kind != PortErrorKind::Cancelled && swept => {
+                cx.log(format!("trying again: {}", error.message));
+                up(cx, project, file, call, Some(limit)).await?;
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Why a call did not do it.
+enum Failure {
+    /// In compose's own words.
+    Said(PortError),
+    /// It took too long.
+    Late(StepError),
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Said(error) => error.into(),
+            Failure::Late(error) => error,
+        }
+    }
+}
+
+async fn call_up(cx: &Context, file: &ComposeFile, up: &Up, limit: Option<Duration>) -> Result<(), Failure> {
+    let working = cx.world.compose.up(file, up, cx.output.as_ref(), &cx.cancel);
+    let Some(limit) = limit else { return working.await.map_err(Failure::Said) };
+    tokio::select! {
+        biased;
+        done = working => done.map_err(Failure::Said),
+        () = cx.world.clock.sleep(limit) => {
+            let message = format!("`docker compose up` of {} was not done within {}", text::some_of(&up.services), Period(limit));
+            Err(Failure::Late(StepError::permanent(message)))
+        }
+    }
 }
 
 /// Clears away containers that an interrupted `up` made and never started: while they hold their names, no `up` succeeds. One whose

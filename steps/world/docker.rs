@@ -173,6 +173,8 @@ pub struct Network {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The container engine, API 1.41 (20.10) and later. Names are validated before they become part of an address.

@@ -430,7 +430,7 @@ impl Docker for FakeWorld {
                 labels.iter().all(|(key, value)| there.get(key).is_some_and(|one| value.is_empty() || one == value))
             };
             let found = state.docker.networks.iter().filter(|(_, labels)| bears(labels));
-            Ok(found.map(|(name, _)| Network { id: ids::sha256(name), name: name.clone() }).collect())
+            Ok(found.map(|(name, labels)| Network { id: ids::sha256(name), name: name.clone(), labels: labels.clone() }).collect())
         })
     }
 

@@ -284,7 +284,11 @@ impl Docker for RealDocker {
         let options = ListNetworksOptionsBuilder::default().filters(&with_labels(labels)).build();
         let listed = self.client().await?.list_networks(Some(options)).await;
         let listed = listed.map_err(|error| error::map(error, "listing networks"))?;
-        let network = |found: bollard::models::Network| Network { id: found.id.unwrap_or_default(), name: found.name.unwrap_or_default() };
+        let network = |found: bollard::models::Network| Network {
+            id: found.id.unwrap_or_default(),
+            name: found.name.unwrap_or_default(),
+            labels: found.labels.unwrap_or_default().into_iter().collect(),
+        };
         let mut found: Vec<Network> = listed.into_iter().map(network).collect();
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)

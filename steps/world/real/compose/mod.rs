@@ -17,7 +17,11 @@ use crate::world::{
     Cancel, Command, Compose, ComposeFile, ComposeService, Exit, Output, PortError, PortErrorKind, PortResult, Process, Up,
 };
 
-const GET_COMPOSE: &str = "install compose v2: package `docker-compose-v2`, `docker-compose-plugin` or `docker-compose` of version 2";
+mod find;
+mod seen;
+
+use find::Program;
+use seen::Seen;
 
 /// The compose program that is found first: the plugin of the docker program, or `docker-compose` on PATH.
 #[derive(Clone)]
@@ -25,12 +29,7 @@ pub struct RealCompose {
     process: Arc<dyn Process>,
     env: BTreeMap<String, String>,
     program: Arc<OnceCell<Program>>,
-}
-
-#[derive(Debug, Clone)]
-struct Program {
-    argv: Vec<String>,
-    version: String,
+    seen: Arc<Seen>,
 }
 
 /// What a short call said.
@@ -44,31 +43,11 @@ impl RealCompose {
     /// Runs children through `process`. `env` is added to their environment, for an engine or a
     /// configuration other than the one that our own environment names: see `DockerSettings::environment`.
     pub fn new(process: Arc<dyn Process>, env: BTreeMap<String, String>) -> Self {
-        Self { process, env, program: Arc::new(OnceCell::new()) }
+        Self { process, env, program: Arc::default(), seen: Arc::default() }
     }
 
     async fn program(&self) -> PortResult<&Program> {
-        self.program.get_or_try_init(|| self.find()).await
-    }
-
-    async fn find(&self) -> PortResult<Program> {
-        let mut old = None;
-        for argv in [&["docker", "compose"][..], &["docker-compose"][..]] {
-            let argv: Vec<String> = argv.iter().map(|&part| part.to_owned()).collect();
-            let args = ["version".into(), "--short".into()];
-            let Ok(said) = self.ask(&argv, &args, None, &BTreeMap::new()).await else { continue };
-            let version = said.stdout.trim().trim_start_matches('v').to_owned();
-            match version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
-                Some(2..) if said.ok => return Ok(Program { argv, version }),
-                Some(_) if said.ok => old = Some(version),
-                _ => {}
-            }
-        }
-        let message = match old {
-            Some(version) => format!("the `docker-compose` on PATH is version {version}; compose v2 is needed"),
-            None => "there is no compose program: neither `docker compose` nor `docker-compose` answers".to_owned(),
-        };
-        Err(PortError::new(PortErrorKind::NotFound, message).hint(GET_COMPOSE))
+        self.program.get_or_try_init(|| find::find(self)).await
     }
 
     /// Runs a short call to its end, its two outputs apart.
@@ -126,6 +105,10 @@ impl Compose for RealCompose {
     }
 
     async fn config(&self, file: &ComposeFile) -> PortResult<(String, Vec<ComposeService>)> {
+        let inputs = seen::inputs(file).await;
+        if let Some(known) = inputs.as_ref().and_then(|inputs| self.seen.get(inputs)) {
+            return Ok(known);
+        }
         let (resolved, hashes) =
             tokio::try_join!(self.config_call(file, &["config", "--format", "json"]), self.config_call(file, &["config", "--hash", "*"]))?;
         let resolved: Value = serde_json::from_str(&resolved)
@@ -134,7 +117,12 @@ impl Compose for RealCompose {
         let name = resolved.get("name").and_then(Value::as_str).or(file.project.as_deref()).unwrap_or_default().to_owned();
         let empty = serde_json::Map::new();
         let services = resolved.get("services").and_then(Value::as_object).unwrap_or(&empty);
-        let services = services.iter().map(|(name, config)| service(name, config, &hashes, file)).collect::<PortResult<_>>()?;
+        let services: Vec<_> = services.iter().map(|(name, config)| service(name, config, &hashes, file)).collect::<PortResult<_>>()?;
+        // What changed while compose read it may have been read either way.
+        let unchanged = seen::inputs(file).await;
+        if let Some(inputs) = inputs.filter(|before| unchanged.as_ref() == Some(before)) {
+            self.seen.put(inputs, &name, &services);
+        }
         Ok((name, services))
     }
 
