@@ -202,6 +202,7 @@ impl Prepared {
             no_cache: params.no_cache,
             platforms: params.platforms.clone(),
             builder: params.builder,
+            digest: None,
         };
         if build.tags.is_empty() {
             return Err(StepError::refused("`tags` is empty: an image needs a name"));
@@ -209,6 +210,7 @@ impl Prepared {
         let content = cx.unless_cancelled(cx.world.docker.build_digest(&build)).await?;
         let digest = with_labels(&content, &build.labels);
         build.labels.insert(DIGEST_LABEL.into(), digest.clone());
+        build.digest = Some(content);
         Ok(Self { build, digest, _tree: tree })
     }
 

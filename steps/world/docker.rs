@@ -69,6 +69,8 @@ pub struct Build {
     pub platforms: Vec<String>,
     /// Which builder.
     pub builder: Builder,
+    /// What [`Docker::build_digest`] said: the engine's own builder stops where the context is not that any more.
+    pub digest: Option<String>,
 }
 
 /// What a build gave.
@@ -184,7 +186,7 @@ pub trait Docker: Send + Sync {
     async fn engine(&self) -> PortResult<Engine>;
     /// An image by reference or id, None if there is none.
     async fn image(&self, reference: &str) -> PortResult<Option<Image>>;
-    /// The content digest of a build: context (as `.dockerignore` leaves it), Dockerfile, arguments, target, platforms.
+    /// The content digest of a build: context (as `.dockerignore` leaves it), Dockerfile, arguments, target, platforms. `algorithm:hexadecimal`.
     async fn build_digest(&self, build: &Build) -> PortResult<String>;
     /// Builds. Reads the stream to its end: an answer of 200 may still carry a failure.
     async fn build(&self, build: &Build, output: &dyn Output) -> PortResult<Built>;

@@ -66,6 +66,29 @@ async fn a_failure_inside_the_stream_is_a_failure_in_dockers_words() {
 }
 
 #[tokio::test]
+async fn what_changed_since_it_was_looked_at_is_not_built() {
+    engine_or_skip!("what_changed_since_it_was_looked_at_is_not_built");
+    let (tags, engine) = (Tags::default(), engine());
+    let name = tags.local();
+    let folder = Folder::with(&[("Dockerfile", "FROM scratch\nCOPY a b /\n"), ("a", "old"), ("b", "1")]);
+    let mut build = folder.build(&[&name]);
+    let digest = engine.build_digest(&build).await.expect("a digest");
+    assert_eq!(engine.build_digest(&build).await.as_ref(), Ok(&digest), "asked again");
+    build.digest = Some(digest.clone());
+    // As long as before: only its bytes tell.
+    folder.write("a", b"new");
+    let error = engine.build(&build, &OutputBuffer::new()).await.expect_err("another content");
+    assert_eq!(error.kind, PortErrorKind::Transient, "{error}");
+    assert!(error.message.contains("changed while it was built"), "{error}");
+    assert_eq!(engine.image(&name.to_string()).await, Ok(None));
+
+    let now = engine.build_digest(&build).await.expect("a digest");
+    assert_ne!(now, digest, "what was remembered is of yesterday");
+    build.digest = Some(now);
+    engine.build(&build, &OutputBuffer::new()).await.expect("a build");
+}
+
+#[tokio::test]
 async fn two_platforms_need_buildkit() {
     let folder = Folder::with(&[("Dockerfile", "FROM scratch\n")]);
     let mut build = folder.build(&[]);

@@ -52,6 +52,7 @@ impl Folder {
             no_cache: false,
             platforms: Vec::new(),
             builder: Builder::Classic,
+            digest: None,
         }
     }
 }

@@ -139,6 +139,7 @@ impl State {
             no_cache: false,
             platforms: Vec::new(),
             builder: Builder::Classic,
+            digest: None,
         };
         let id = format!("sha256:{}", ids::sha256(format!("{build:?}")));
         let listed = name.with_tag(name.tag.as_deref().unwrap_or("latest")).to_string();

@@ -3,20 +3,19 @@
 //! Knows the file system and `.dockerignore`, not the engine. Whatever cannot be read is an error: a context is complete or it is
 //! not sent. Links are sent as links and never followed, sockets are left out as Docker does.
 
+mod content;
 mod tar_stream;
 
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
-
-use sha2::{Digest as _, Sha256};
 
 use super::dockerignore::{Dockerignore, Verdict};
 use crate::world::{Build, Builder, PortError, PortErrorKind, PortResult};
 
+pub use content::Known;
 pub use tar_stream::{ContextStream, Sent};
 
 const IGNORE_FILE: &str = ".dockerignore";
@@ -85,53 +84,30 @@ impl BuildContext {
         &self.dockerfile
     }
 
-    /// The tar of all that is left in, produced by a thread of its own while it is read.
-    pub fn stream(self) -> ContextStream {
-        ContextStream::start(self)
+    /// The tar of all that is left in, produced by a thread of its own while it is read. Fails at its end where the content is not the one
+    /// in `build.digest`.
+    pub fn stream(self, build: &Build) -> ContextStream {
+        ContextStream::start(self, build.clone())
     }
 
-    /// `sha256:…` over what decides the content of the image: the entries (path, type, executable or not, link target, bytes), the
+    /// `blake3:…` over what decides the content of the image: the entries (path, type, executable or not, link target, bytes), the
     /// Dockerfile, arguments, target and platforms. Owner, times and the place of the folder do not count. Blocks.
+    ///
+    /// # Errors
+    /// For whatever cannot be read; Transient for what changes meanwhile.
     pub fn digest(&self, build: &Build) -> PortResult<String> {
-        let mut hash = Sha256::new();
-        field(&mut hash, b"formula build 1");
+        let mut content = content::Content::new();
         let mut buffer = vec![0; CHUNK];
         self.walk(&mut |entry| {
-            if self.is_for_the_engine_only(entry.path) {
-                return Ok(());
-            }
-            field(&mut hash, entry.path);
-            match entry.kind {
-                Kind::Folder => field(&mut hash, b"folder"),
-                Kind::Fifo => field(&mut hash, b"fifo"),
-                Kind::Device => {
-                    field(&mut hash, b"device");
-                    field(&mut hash, &entry.metadata.rdev().to_be_bytes());
-                }
-                Kind::Link(target) => {
-                    field(&mut hash, b"link");
-                    field(&mut hash, target.as_os_str().as_bytes());
-                }
-                Kind::File(mut file) => {
-                    field(&mut hash, if entry.metadata.mode() & 0o111 == 0 { b"file" } else { b"program" });
-                    hash.update(entry.metadata.len().to_be_bytes());
-                    let path = self.root.join(std::ffi::OsStr::from_bytes(entry.path));
-                    read_exactly(&mut file, entry.metadata.len(), &path, &mut buffer, |bytes| {
-                        hash.update(bytes);
-                        Ok(())
-                    })?;
-                }
+            if content.entry(self, &entry)
+                && let Kind::File(mut file) = entry.kind
+            {
+                let path = self.root.join(std::ffi::OsStr::from_bytes(entry.path));
+                read_exactly(&mut file, entry.metadata.len(), &path, &mut buffer, |bytes| content.bytes(bytes))?;
             }
             Ok(())
         })?;
-        let dockerfile = self.root.join(&self.dockerfile);
-        field(&mut hash, &std::fs::read(&dockerfile).map_err(|error| io_error(&dockerfile, &error))?);
-        pairs(&mut hash, &build.args);
-        field(&mut hash, build.target.as_deref().unwrap_or_default().as_bytes());
-        let mut platforms = build.platforms.clone();
-        platforms.sort();
-        field(&mut hash, platforms.join(",").as_bytes());
-        Ok(super::digest::sha256(&hash.finalize()))
+        content.finish(self, build)
     }
 
     /// Whether the engine takes a file away again after reading it, since the patterns leave it out.
@@ -248,20 +224,14 @@ fn open(path: &Path, metadata: Metadata) -> PortResult<Option<(Kind, Metadata)>>
 }
 
 /// Reads `size` bytes and no more: a file may grow meanwhile. One that shrinks is an error.
-fn read_exactly(
-    file: &mut File,
-    size: u64,
-    path: &Path,
-    buffer: &mut [u8],
-    mut take: impl FnMut(&[u8]) -> PortResult<()>,
-) -> PortResult<()> {
+fn read_exactly(file: &mut File, size: u64, path: &Path, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> PortResult<()> {
     let mut left = size;
     while left > 0 {
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         match file.read(&mut buffer[..want]) {
             Ok(0) => return Err(changed(path)),
             Ok(count) => {
-                take(&buffer[..count])?;
+                take(&buffer[..count]);
                 left -= count as u64;
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -284,19 +254,5 @@ fn io_error(path: &Path, error: &std::io::Error) -> PortError {
             PortError::new(PortErrorKind::Denied, message).hint("make it readable, or leave it out in `.dockerignore`")
         }
         _ => PortError::failed(message),
-    }
-}
-
-/// Hashes a value so that no two sequences of values look alike.
-fn field(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_be_bytes());
-    hash.update(bytes);
-}
-
-fn pairs(hash: &mut Sha256, pairs: &BTreeMap<String, String>) {
-    hash.update((pairs.len() as u64).to_be_bytes());
-    for (name, value) in pairs {
-        field(hash, name.as_bytes());
-        field(hash, value.as_bytes());
     }
 }

@@ -15,6 +15,7 @@ mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::build_context::BuildContext;
+use super::build_context::{BuildContext, Known};
 use super::credentials::DockerConfig;
 use crate::world::{
     Blueprint, Build, Builder, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Network, Output, PortError, PortErrorKind,
@@ -85,6 +86,7 @@ pub struct RealDocker {
     config: DockerConfig,
     patience: Patience,
     client: tokio::sync::OnceCell<bollard::Docker>,
+    known: Arc<Known>,
 }
 
 impl RealDocker {
@@ -97,7 +99,7 @@ impl RealDocker {
             build: Duration::from_hours(1),
             ping: Duration::from_secs(30),
         };
-        Self { settings, config, patience, client: tokio::sync::OnceCell::new() }
+        Self { settings, config, patience, client: tokio::sync::OnceCell::new(), known: Arc::default() }
     }
 
     /// Waits at most that long for a call, and between two words of a stream.
@@ -140,7 +142,8 @@ impl Docker for RealDocker {
 
     async fn build_digest(&self, build: &Build) -> PortResult<String> {
         let build = build.clone();
-        blocking(move || BuildContext::open(&build)?.digest(&build)).await
+        let known = Arc::clone(&self.known);
+        blocking(move || known.digest(&BuildContext::open(&build)?, &build)).await
     }
 
     async fn build(&self, build: &Build, output: &dyn Output) -> PortResult<Built> {

@@ -15,8 +15,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 
+use super::content::{Content, other_than_seen};
 use super::{BuildContext, Entry, Kind, changed, io_error};
-use crate::world::{PortError, PortErrorKind, PortResult};
+use crate::world::{Build, PortError, PortErrorKind, PortResult};
 
 /// Bytes of one chunk. Eight of them are under way at most.
 const CHUNK: usize = 256 * 1024;
@@ -55,10 +56,15 @@ pub struct ContextStream {
 }
 
 impl ContextStream {
-    pub(super) fn start(context: BuildContext) -> Self {
+    pub(super) fn start(context: BuildContext, build: Build) -> Self {
         Self::produce(move |sender| {
-            let mut tar = Tar { sender, chunk: vec![0; CHUNK], filled: 0 };
+            let mut tar = Tar { sender, chunk: vec![0; CHUNK], filled: 0, content: Content::new(), counts: false };
             context.walk(&mut |entry| tar.entry(&context, entry))?;
+            let content = std::mem::replace(&mut tar.content, Content::new());
+            // Before the end is sent: what the engine has not read to its end, it does not build.
+            if build.digest.is_some() && Some(content.finish(&context, &build)?) != build.digest {
+                return Err(other_than_seen(&context));
+            }
             tar.finish()
         })
     }
@@ -118,10 +124,15 @@ struct Tar {
     sender: mpsc::Sender<Chunk>,
     chunk: Vec<u8>,
     filled: usize,
+    /// What was sent so far.
+    content: Content,
+    /// Whether the bytes of this file are part of it.
+    counts: bool,
 }
 
 impl Tar {
     fn entry(&mut self, context: &BuildContext, entry: Entry<'_>) -> PortResult<()> {
+        self.counts = self.content.entry(context, &entry);
         let mut header = tar::Header::new_gnu();
         header.set_mode(entry.metadata.mode() & 0o7777);
         header.set_uid(0);
@@ -204,6 +215,9 @@ impl Tar {
             match file.read(&mut room[..want]) {
                 Ok(0) => return Err(changed(path)),
                 Ok(count) => {
+                    if self.counts {
+                        self.content.bytes(&room[..count]);
+                    }
                     left -= count as u64;
                     self.filled += count;
                     self.flush_if_full()?;

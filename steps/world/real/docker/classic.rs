@@ -27,7 +27,7 @@ pub(super) async fn build(docker: &RealDocker, build: &Build, output: &dyn Outpu
     let credentials = docker.config.all().await;
     let credentials: HashMap<String, DockerCredentials> =
         credentials.iter().filter_map(|(host, who)| Some((host.clone(), transfer::credentials(host, who)?))).collect();
-    let stream = context.stream();
+    let stream = context.stream(build);
     let sent = stream.sent();
     let answer = client.build_image(options, Some(credentials), Some(bollard::body_try_stream(stream)));
     let tail = Tail::new(output);
