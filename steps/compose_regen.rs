@@ -23,6 +23,9 @@
 //! where git has the very bytes: a file that a commit in the history of HEAD, or of `ref`, holds at that path can be had again, so a
 //! box whose compose file was tracked moves on to a generated one as long as nobody touched it.
 //!
+//! **A version that has the file itself.** Where the commit in `ref` has no such template, and has the file, that is the file: to go
+//! back to a version from before the file was generated must not mean to generate it.
+//!
 //! **The mode** is kept in that header. Left out it stays what it is, `pinned` in a new file; it is never guessed from anything else.
 //!
 //! **Writing.** The file is replaced in one step with its permissions kept, and what was there before is `FILE.prev`. Where the file is
@@ -37,7 +40,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::compose_file::{DifferenceKind, Inputs, Made, Mode, Rendered, load, made, render, sha256, unified};
+use crate::compose_file::{DifferenceKind, Inputs, Made, Mode, Rendered, load, made, render, sha256, unified, written};
 use crate::contract::{Behaviour, Change, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
 use crate::kit;
 use crate::world::{FileContent, PortErrorKind};
@@ -253,7 +256,8 @@ struct Found {
     prev: PathBuf,
     file: Option<FileContent>,
     made: Made,
-    template: load::Loaded,
+    /// What it is made from, as a plan says it.
+    from: String,
     mode: Mode,
     rendered: Rendered,
 }
@@ -273,9 +277,18 @@ async fn look(cx: &Context, params: &Params) -> Result<Found, StepError> {
     let mode = asked.or(made.header().map(|header| header.mode)).unwrap_or_default();
     let revision = Some(params.r#ref.as_str()).filter(|revision| !revision.is_empty());
     let template = load::template(&cx.world, &cx.workdir, &params.template, revision).await?;
-    let data = load::data(cx.world.files.as_ref(), &cx.workdir, &params.data).await?;
-    let rendered = render(&template.template(), &Inputs { data, values: params.values.clone(), mode })?;
-    Ok(Found { prev: prev_of(&path), path, file, made, template, mode, rendered })
+    let tracked = match revision.filter(|_| template.shipped) {
+        Some(revision) => load::tracked(&cx.world, &cx.workdir, &params.output, revision).await?,
+        None => None,
+    };
+    let (rendered, from) = if let Some((text, name)) = tracked {
+        (written(&name, text)?, format!("as it is in `{name}`"))
+    } else {
+        let data = load::data(cx.world.files.as_ref(), &cx.workdir, &params.data).await?;
+        let rendered = render(&template.template(), &Inputs { data, values: params.values.clone(), mode })?;
+        (rendered, format!("from `{}`, {}", template.name, mode.as_str()))
+    };
+    Ok(Found { prev: prev_of(&path), path, file, made, from, mode, rendered })
 }
 
 impl Found {
@@ -337,7 +350,7 @@ impl Found {
     /// What a plan shows: the file as a whole, then each difference, removals first, then what the template has to say.
     fn changes(&self, params: &Params) -> Vec<Change> {
         let old = self.old();
-        let from = format!("from `{}`, {}", self.template.name, self.mode.as_str());
+        let from = &self.from;
         let verb = match (&self.file, self.made.header()) {
             (None, _) => "make",
             (Some(_), Some(header)) if header.mode != self.mode => "change the mode of",

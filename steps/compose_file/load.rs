@@ -88,6 +88,17 @@ pub async fn template(world: &World, root: &Path, path: &str, revision: Option<&
         .hint(format!("correct `template`; only for a file called `{TEMPLATE_NAME}` the one of this program stands in")))
 }
 
+/// The file at `path` as a commit has it, None where it has none, and what messages call it.
+///
+/// # Errors
+/// As git; refused where it is not UTF-8.
+pub async fn tracked(world: &World, root: &Path, path: &str, revision: &str) -> Result<Option<(String, String)>, StepError> {
+    let Some(commit) = world.git.resolve(root, revision).await? else { return Ok(None) };
+    let name = format!("{path} of {revision}");
+    let Some(bytes) = world.git.show(root, &commit, path).await? else { return Ok(None) };
+    Ok(Some((utf8(&name, bytes)?, name)))
+}
+
 async fn text(files: &dyn Files, root: &Path, path: &str) -> Result<Option<String>, StepError> {
     let file = files.read(root, Path::new(path)).await?;
     file.map(|file| utf8(path, file.bytes)).transpose()

@@ -213,6 +213,27 @@ pub fn render(template: &Template<'_>, inputs: &Inputs) -> Result<Rendered, Rend
     })
 }
 
+/// A file that nothing made: as it is written, read and checked as what [`render`] makes. It has no header.
+///
+/// # Errors
+/// Where it is no sound YAML, or names what it does not declare.
+pub fn written(name: &str, text: String) -> Result<Rendered, RenderError> {
+    let document = yaml::read(&text).map_err(|error| RenderError::new(format!("`{name}` is not sound YAML: {error}")))?;
+    let found = checks::check(name, &text, &document, &Data::default())?;
+    let digest = sha256(text.as_bytes());
+    Ok(Rendered {
+        inputs: digest.clone(),
+        digest,
+        services: found.services,
+        volumes: found.volumes,
+        networks: found.networks,
+        keys: found.keys,
+        notes: Vec::new(),
+        document: Arc::new(document),
+        text,
+    })
+}
+
 fn inputs_digest(template: &Template<'_>, inputs: &Inputs) -> String {
     let all = json!([REVISION, template.text, inputs.data.values, inputs.values, inputs.mode]);
     sha256(all.to_string().as_bytes())

@@ -264,3 +264,18 @@ fn s3_an_older_version_is_a_command_away() {
     assert_eq!(after.images(), before.images());
     assert!(after.env.expect("an env file").contains("DISINTO_VERSION=v0.3.0\n"));
 }
+
+#[test]
+fn s3_a_version_from_before_the_compose_file_was_generated_gets_its_own() {
+    engine_or_skip!("s3_a_version_from_before_the_compose_file_was_generated_gets_its_own");
+    let sandbox = Sandbox::new();
+    let on = BoxFixture::ready_box(&sandbox);
+    let before = on.facts();
+    upgrade(&sandbox, &on, "v0.3.0").run().exits(0);
+    formula(&sandbox).args(["run", "rollback-to", "--version", "v0.2.0"]).run().exits(0);
+    let after = on.facts();
+    assert_eq!((&after.release, &after.sentinel, &after.compose), (&before.release, &before.sentinel, &before.compose));
+    assert_eq!((&after.dirty, after.images()), (&before.dirty, before.images()));
+    upgrade(&sandbox, &on, "v0.3.0").run().exits(0);
+    assert_eq!(on.facts().release, "v0.3.0", "and from there it goes on again");
+}
