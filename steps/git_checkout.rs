@@ -346,11 +346,11 @@ mod tests {
         repo.branches.insert("main".into(), old);
         repo.tags.insert("v2".into(), crate::world::fake::FakeRef::commit(&new));
         let mut state = State::default();
-        state.repos.insert("/work".into(), repo);
-        state.check_out("/work");
-        state.files.insert("/work/.env".into(), FakeFile::new("K=mine").mode(0o600));
+        state.repos.insert("/acme".into(), repo);
+        state.check_out("/acme");
+        state.files.insert("/acme/.env".into(), FakeFile::new("K=mine").mode(0o600));
         let fake = FakeWorld::from_state(state);
-        let cx = Context::bare(fake.world(), Path::new("/work"));
+        let cx = Context::bare(fake.world(), Path::new("/acme"));
         (fake, cx)
     }
 
@@ -371,9 +371,9 @@ mod tests {
         let error = before(&cx, &json!({ "ref": "v2" })).await.unwrap_err();
         assert_eq!(error.class, Class::Refused);
         assert!(error.message.contains("`.env`"), "{error}");
-        fake.edit(|state| state.put("/work/notes", "mine"));
+        fake.edit(|state| state.put("/acme/notes", "mine"));
         before(&cx, &params()).await.unwrap();
-        fake.edit(|state| state.put("/work/a", "mine"));
+        fake.edit(|state| state.put("/acme/a", "mine"));
         assert!(before(&cx, &params()).await.unwrap_err().message.contains("`a`"));
     }
 
@@ -384,8 +384,8 @@ mod tests {
         let before = before(&cx, &params()).await.unwrap();
         let output = StepType::run(&GitCheckout, &cx, &params(), Some(&before)).await.unwrap();
         let state = fake.state();
-        assert_eq!((state.text("/work/a").as_deref(), state.text("/work/.env").as_deref()), (Some("2"), Some("K=mine")));
-        assert_eq!(state.files[Path::new("/work/.env")].mode, 0o600);
+        assert_eq!((state.text("/acme/a").as_deref(), state.text("/acme/.env").as_deref()), (Some("2"), Some("K=mine")));
+        assert_eq!(state.files[Path::new("/acme/.env")].mode, 0o600);
         assert!(!state.files.contains_key(&cx.scratch.join(cx.scratch_name(STASH))), "nothing is left set aside");
         StepType::undo(&GitCheckout, &cx, &params(), Some(&before), Some(&output)).await.unwrap();
         assert_eq!(fake.snapshot(), start);
@@ -394,13 +394,13 @@ mod tests {
     #[tokio::test]
     async fn a_checkout_that_git_refuses_leaves_everything_as_it_was() {
         let (fake, cx) = world();
-        fake.edit(|state| state.put("/work/a", "mine"));
+        fake.edit(|state| state.put("/acme/a", "mine"));
         let params = json!({ "ref": "v2", "keep": [".env"], "require_clean": false });
         let start = fake.snapshot();
         let before = before(&cx, &params).await.unwrap();
         let error = StepType::run(&GitCheckout, &cx, &params, Some(&before)).await.unwrap_err();
         assert_eq!(error.class, Class::Conflict);
-        fake.edit(|state| state.files.retain(|path, _| path.starts_with("/work")));
+        fake.edit(|state| state.files.retain(|path, _| path.starts_with("/acme")));
         assert_eq!(fake.snapshot(), start);
     }
 
@@ -410,7 +410,7 @@ mod tests {
         let before = before(&cx, &params()).await.unwrap();
         let output = StepType::run(&GitCheckout, &cx, &params(), Some(&before)).await.unwrap();
         fake.edit(|state| {
-            let repo = state.repos.get_mut(Path::new("/work")).unwrap();
+            let repo = state.repos.get_mut(Path::new("/acme")).unwrap();
             repo.head = repo.add_commit(&[], &[("a", "2")]);
         });
         let error = StepType::undo(&GitCheckout, &cx, &params(), Some(&before), Some(&output)).await.unwrap_err();

@@ -186,9 +186,9 @@ mod tests {
             remote.refs.insert("refs/tags/v1".into(), FakeRef::annotated("0b1ec7", COMMIT, "one"));
             let mut repo = Repo::default();
             repo.remotes.insert("origin".into(), remote);
-            state.repos.insert("/work".into(), repo);
+            state.repos.insert("/acme".into(), repo);
         });
-        let cx = Context::bare(fake.world(), Path::new("/work"));
+        let cx = Context::bare(fake.world(), Path::new("/acme"));
         (fake, cx)
     }
 
@@ -211,7 +211,7 @@ mod tests {
     async fn a_tag_that_was_moved_is_not_overwritten() {
         let (fake, cx) = world();
         fake.edit(|state| {
-            let repo = state.repos.get_mut(Path::new("/work")).unwrap();
+            let repo = state.repos.get_mut(Path::new("/acme")).unwrap();
             repo.tags.insert("v1".into(), FakeRef::annotated("01d", COMMIT, "one"));
         });
         let error = run(&cx, json!({ "verify": "v1" })).await.unwrap_err();
@@ -224,7 +224,7 @@ mod tests {
         let (fake, cx) = world();
         let params = json!({ "verify": "v1", "signature": "required" });
         assert!(run(&cx, params.clone()).await.unwrap_err().message.contains("signature of tag `v1`"));
-        fake.edit(|state| state.repos.get_mut(Path::new("/work")).unwrap().tags.get_mut("v1").unwrap().signed = true);
+        fake.edit(|state| state.repos.get_mut(Path::new("/acme")).unwrap().tags.get_mut("v1").unwrap().signed = true);
         run(&cx, params).await.unwrap();
         assert_eq!(StepType::check(&GitFetch, &json!({ "signature": "required" })).len(), 1);
     }
@@ -232,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_remote_that_is_away_may_come_back() {
         let (fake, cx) = world();
-        fake.edit(|state| state.repos.get_mut(Path::new("/work")).unwrap().remotes.get_mut("origin").unwrap().down = true);
+        fake.edit(|state| state.repos.get_mut(Path::new("/acme")).unwrap().remotes.get_mut("origin").unwrap().down = true);
         assert_eq!(run(&cx, json!({})).await.unwrap_err().class, Class::Transient);
     }
 }

@@ -287,16 +287,16 @@ mod tests {
             repo.tags.insert("v1".into(), FakeRef::annotated("0b1ec7", &head, "one"));
             repo.tags.insert("v2".into(), FakeRef::annotated("0b1ec8", &head, "two"));
             repo.remotes.insert("origin".into(), Remote::default());
-            state.repos.insert("/work".into(), repo);
+            state.repos.insert("/acme".into(), repo);
             [old, other, head]
         });
-        let cx = Context::bare(fake.world(), Path::new("/work"));
+        let cx = Context::bare(fake.world(), Path::new("/acme"));
         (fake, cx, commits)
     }
 
     fn there(fake: &FakeWorld, name: &str, commit: &str) {
         fake.edit(|state| {
-            let repo = state.repos.get_mut(Path::new("/work")).unwrap();
+            let repo = state.repos.get_mut(Path::new("/acme")).unwrap();
             repo.remotes.get_mut("origin").unwrap().refs.insert(name.into(), FakeRef::commit(commit));
         });
     }
@@ -314,7 +314,7 @@ mod tests {
     async fn only_what_is_named_is_pushed() {
         let (fake, cx, [_, _, head]) = world();
         push(&cx, &json!({ "remote": "origin", "refs": ["v1", "refs/heads/main"] })).await.unwrap();
-        let refs = fake.state().repos[Path::new("/work")].remotes["origin"].refs.clone();
+        let refs = fake.state().repos[Path::new("/acme")].remotes["origin"].refs.clone();
         assert_eq!(refs.keys().collect::<Vec<_>>(), ["refs/heads/main", "refs/tags/v1"]);
         assert_eq!(refs["refs/tags/v1"].object, "0b1ec7");
         assert_eq!(refs["refs/tags/v1"].commit, head);
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(push(&cx, &params).await.unwrap_err().class, Class::Conflict);
         let forced = json!({ "remote": "origin", "refs": ["refs/heads/main"], "force": true, "undo": "delete" });
         let before = push(&cx, &forced).await.unwrap();
-        let at = |fake: &FakeWorld| fake.state().repos[Path::new("/work")].remotes["origin"].refs["refs/heads/main"].commit.clone();
+        let at = |fake: &FakeWorld| fake.state().repos[Path::new("/acme")].remotes["origin"].refs["refs/heads/main"].commit.clone();
         assert_eq!(at(&fake), head);
         StepType::undo(&GitPush, &cx, &forced, Some(&before), None).await.unwrap();
         assert_eq!(at(&fake), other);

@@ -260,14 +260,14 @@ mod tests {
             let mut repo = Repo::default();
             repo.head = repo.add_commit(&[], &[("a", "1")]);
             repo.remotes.insert("origin".into(), Remote::default());
-            state.repos.insert("/work".into(), repo);
+            state.repos.insert("/acme".into(), repo);
         });
-        let cx = Context::bare(fake.world(), Path::new("/work"));
+        let cx = Context::bare(fake.world(), Path::new("/acme"));
         (fake, cx)
     }
 
     fn repo<T>(fake: &FakeWorld, change: impl FnOnce(&mut Repo) -> T) -> T {
-        fake.edit(|state| change(state.repos.get_mut(Path::new("/work")).unwrap()))
+        fake.edit(|state| change(state.repos.get_mut(Path::new("/acme")).unwrap()))
     }
 
     fn params() -> Value {
@@ -342,7 +342,7 @@ mod tests {
     async fn a_push_that_is_taken_but_not_shown_is_an_error() {
         let (fake, cx) = world();
         let before = before(&cx).await;
-        fake.edit(|state| state.repos.get_mut(Path::new("/work")).unwrap().remotes.get_mut("origin").unwrap().read_only = true);
+        fake.edit(|state| state.repos.get_mut(Path::new("/acme")).unwrap().remotes.get_mut("origin").unwrap().read_only = true);
         let error = StepType::run(&GitTag, &cx, &params(), Some(&before)).await.unwrap_err();
         assert_eq!(error.class, Class::Permanent);
         for tag in ["", "-d", "refs/tags/v1"] {

@@ -167,7 +167,7 @@ mod tests {
 
     fn world() -> (FakeWorld, Context) {
         let fake = FakeWorld::new();
-        let cx = Context::bare(fake.world(), Path::new("/work"));
+        let cx = Context::bare(fake.world(), Path::new("/acme"));
         (fake, cx)
     }
 
@@ -182,16 +182,16 @@ mod tests {
         let (fake, cx) = world();
         run(&cx, &json!({ "path": "a", "content": "no newline" })).await;
         run(&cx, &json!({ "path": "b/c.json", "content": { "b": [1], "a": null } })).await;
-        assert_eq!(fake.state().text("/work/a").as_deref(), Some("no newline"));
-        assert_eq!(fake.state().text("/work/b/c.json").as_deref(), Some("{\n  \"b\": [\n    1\n  ],\n  \"a\": null\n}\n"));
+        assert_eq!(fake.state().text("/acme/a").as_deref(), Some("no newline"));
+        assert_eq!(fake.state().text("/acme/b/c.json").as_deref(), Some("{\n  \"b\": [\n    1\n  ],\n  \"a\": null\n}\n"));
     }
 
     #[tokio::test]
     async fn the_mode_is_set_where_asked_for_and_kept_otherwise() {
         let (fake, cx) = world();
-        fake.edit(|state| state.files.insert("/work/a".into(), FakeFile::new("x").mode(0o640)));
+        fake.edit(|state| state.files.insert("/acme/a".into(), FakeFile::new("x").mode(0o640)));
         run(&cx, &json!({ "path": "a", "content": "y" })).await;
-        let mode = |fake: &FakeWorld| fake.state().files[Path::new("/work/a")].mode;
+        let mode = |fake: &FakeWorld| fake.state().files[Path::new("/acme/a")].mode;
         assert_eq!(mode(&fake), 0o640);
         let before = run(&cx, &json!({ "path": "a", "content": "y", "mode": "0600" })).await;
         assert_eq!(mode(&fake), 0o600);
@@ -206,16 +206,16 @@ mod tests {
         let (fake, cx) = world();
         let params = json!({ "path": "a", "content": "ours" });
         let before = run(&cx, &params).await;
-        fake.edit(|state| state.put("/work/a", "theirs"));
+        fake.edit(|state| state.put("/acme/a", "theirs"));
         let error = StepType::undo(&WriteFile, &cx, &params, Some(&before), None).await.unwrap_err();
         assert_eq!(error.class, Class::Conflict);
-        assert_eq!(fake.state().text("/work/a").as_deref(), Some("theirs"));
+        assert_eq!(fake.state().text("/acme/a").as_deref(), Some("theirs"));
     }
 
     #[tokio::test]
     async fn a_plan_shows_the_difference() {
         let (fake, cx) = world();
-        fake.edit(|state| state.put("/work/a", "1\n2\n"));
+        fake.edit(|state| state.put("/acme/a", "1\n2\n"));
         let params = json!({ "path": "a", "content": "1\n3\n" });
         let Probe::Absent { changes, .. } = StepType::probe(&WriteFile, &cx, &params).await.unwrap() else { panic!("not absent") };
         let diff = changes[0].diff.as_deref().unwrap();

@@ -8,12 +8,12 @@ use super::*;
 use crate::contract::{Class, StepType};
 use crate::world::fake::{FakeFile, FakeWorld};
 
-const ENV: &str = "/work/.env";
+const ENV: &str = "/acme/.env";
 
 fn world(text: &str) -> (FakeWorld, Context) {
     let fake = FakeWorld::new();
     fake.edit(|state| state.files.insert(ENV.into(), FakeFile::new(text).mode(0o640)));
-    let cx = Context::bare(fake.world(), Path::new("/work"));
+    let cx = Context::bare(fake.world(), Path::new("/acme"));
     (fake, cx)
 }
 
@@ -63,13 +63,13 @@ async fn nothing_is_written_where_all_is_so() {
 #[tokio::test]
 async fn a_new_file_is_for_the_user_alone_and_not_made_beside_an_encrypted_one() {
     let fake = FakeWorld::new();
-    let cx = Context::bare(fake.world(), Path::new("/work"));
+    let cx = Context::bare(fake.world(), Path::new("/acme"));
     let params = json!({ "set": { "K": "1" } });
     run(&cx, &params).await;
     assert_eq!(fake.state().files[Path::new(ENV)].mode, 0o600);
     fake.edit(|state| {
         state.files.clear();
-        state.put("/work/.env.enc", "x");
+        state.put("/acme/.env.enc", "x");
     });
     let error = StepType::probe(&EnvSet, &cx, &params).await.unwrap_err();
     assert_eq!(error.class, Class::Refused);

@@ -145,9 +145,9 @@ mod tests {
         let (one, two) = (Version::parse("v0.2.0").unwrap(), Version::parse("v0.3.0").unwrap());
         for text in ["", "A=1", "A=1\n", "LAST=v0.2.0\nB=2", "LAST=v0.1.0\nB=2\nexport LAST=v0.2.0 # here", "B='x\ny'\r\nLAST=v0.2.0\r\n"] {
             let fake = FakeWorld::new();
-            fake.edit(|state| state.files.insert("/work/.env".into(), FakeFile::new(text).mode(0o640)));
+            fake.edit(|state| state.files.insert("/acme/.env".into(), FakeFile::new(text).mode(0o640)));
             let start = fake.snapshot();
-            let (world, key, dir) = (fake.world(), EnvKey::new(".env", "LAST"), Path::new("/work"));
+            let (world, key, dir) = (fake.world(), EnvKey::new(".env", "LAST"), Path::new("/acme"));
             let before = key.before(&world, dir).await.unwrap();
             key.set(&world, dir, &one).await.unwrap();
             key.set(&world, dir, &two).await.unwrap();
@@ -162,15 +162,15 @@ mod tests {
     #[tokio::test]
     async fn what_others_wrote_stays() {
         let fake = FakeWorld::new();
-        fake.edit(|state| state.put("/work/.env", "LAST=v0.2.0\n"));
-        let (world, key, dir) = (fake.world(), EnvKey::new(".env", "LAST"), Path::new("/work"));
+        fake.edit(|state| state.put("/acme/.env", "LAST=v0.2.0\n"));
+        let (world, key, dir) = (fake.world(), EnvKey::new(".env", "LAST"), Path::new("/acme"));
         let before = key.before(&world, dir).await.unwrap();
         let ours = Version::parse("v0.3.0").unwrap();
         key.set(&world, dir, &ours).await.unwrap();
-        fake.edit(|state| state.put("/work/.env", "LAST=v0.3.0\nNEW=1\n"));
+        fake.edit(|state| state.put("/acme/.env", "LAST=v0.3.0\nNEW=1\n"));
         key.put_back(&world, dir, &before, std::slice::from_ref(&ours)).await.unwrap();
-        fake.edit(|state| assert_eq!(state.text("/work/.env").unwrap(), "LAST=v0.2.0\nNEW=1\n"));
-        fake.edit(|state| state.put("/work/.env", "LAST=v9.0.0\n"));
+        fake.edit(|state| assert_eq!(state.text("/acme/.env").unwrap(), "LAST=v0.2.0\nNEW=1\n"));
+        fake.edit(|state| state.put("/acme/.env", "LAST=v9.0.0\n"));
         assert!(key.put_back(&world, dir, &before, &[ours]).await.is_err());
     }
 }

@@ -13,7 +13,7 @@ fn world(programs: impl IntoIterator<Item = FakeProgram>) -> (FakeWorld, Context
     let fake = FakeWorld::new();
     fake.edit(|state| state.programs = programs.into_iter().collect());
     let log = Arc::new(OutputBuffer::new());
-    let mut cx = Context::bare(fake.world(), Path::new("/work"));
+    let mut cx = Context::bare(fake.world(), Path::new("/acme"));
     cx.output = log.clone();
     cx.secrets = Arc::new([("TOKEN".to_owned(), Secret::new("hush-hush"))].into());
     (fake, cx, log)
@@ -118,7 +118,7 @@ async fn a_program_sees_what_it_should_and_no_more() {
         "FORMULA_STEP=step",
         "FORMULA_DRIVER=d1",
         "PATH=/",
-        "dir=/work/sub",
+        "dir=/acme/sub",
     ] {
         assert!(seen.contains(part), "{part} in {seen}");
     }

@@ -9,7 +9,7 @@ use formula_steps::world::{
     RefUpdate, Secret, Up,
 };
 
-const DIR: &str = "/work";
+const DIR: &str = "/acme";
 
 fn dir() -> &'static Path {
     Path::new(DIR)
@@ -34,18 +34,18 @@ fn with_repo() -> FakeWorld {
 async fn files_follow_links_inside_and_refuse_to_leave() {
     let fake = FakeWorld::new();
     fake.edit(|state| {
-        state.put("/work/real", "x");
-        state.files.insert("/work/link".into(), formula_steps::world::fake::FakeFile::link("real"));
-        state.files.insert("/work/out".into(), formula_steps::world::fake::FakeFile::link("/etc/passwd"));
+        state.put("/acme/real", "x");
+        state.files.insert("/acme/link".into(), formula_steps::world::fake::FakeFile::link("real"));
+        state.files.insert("/acme/out".into(), formula_steps::world::fake::FakeFile::link("/etc/passwd"));
     });
     let files = fake.world().files;
     files.write(dir(), Path::new("link"), b"y", 0o600, false).await.unwrap();
-    assert_eq!(fake.state().text("/work/real").as_deref(), Some("y"));
-    assert!(fake.state().files[Path::new("/work/link")].link.is_some());
+    assert_eq!(fake.state().text("/acme/real").as_deref(), Some("y"));
+    assert!(fake.state().files[Path::new("/acme/link")].link.is_some());
     for path in ["out", "../x", "/etc/passwd", "."] {
         assert_eq!(files.read(dir(), Path::new(path)).await.unwrap_err().kind, PortErrorKind::Invalid, "{path}");
     }
-    fake.edit(|state| state.put("/work/p/b.toml", ""));
+    fake.edit(|state| state.put("/acme/p/b.toml", ""));
     let found = files.glob(dir(), "p/*.toml").await.unwrap();
     assert_eq!(found, [Path::new("p/b.toml")]);
 }
@@ -56,9 +56,9 @@ async fn checkout_moves_files_and_refuses_to_lose_changes() {
     let git = fake.world().git;
     assert!(git.status(dir()).await.unwrap().is_empty());
     git.checkout(dir(), &Checkout::Branch("next".into())).await.unwrap();
-    assert_eq!(fake.state().text("/work/a").as_deref(), Some("2\n"));
-    assert!(fake.state().text("/work/gone").is_none());
-    fake.edit(|state| state.put("/work/a", "mine\n"));
+    assert_eq!(fake.state().text("/acme/a").as_deref(), Some("2\n"));
+    assert!(fake.state().text("/acme/gone").is_none());
+    fake.edit(|state| state.put("/acme/a", "mine\n"));
     let before = fake.snapshot();
     assert_eq!(git.checkout(dir(), &Checkout::Branch("main".into())).await.unwrap_err().kind, PortErrorKind::Conflict);
     assert_eq!(fake.snapshot(), before);
@@ -150,15 +150,15 @@ async fn compose_recreates_what_changed_and_nothing_else() {
     let fake = FakeWorld::new();
     let compose = "services:\n  web:\n    image: acme/web:${V}\n    depends_on: [db]\n  db:\n    image: acme/db\n";
     fake.edit(|state| {
-        state.put("/work/docker-compose.yml", compose);
-        state.put("/work/.env", "V=v1\n");
+        state.put("/acme/docker-compose.yml", compose);
+        state.put("/acme/.env", "V=v1\n");
         for (id, tag) in [("sha256:1", "acme/web:v1"), ("sha256:2", "acme/web:v2"), ("sha256:3", "acme/db:latest")] {
             state.docker.images.insert(id.into(), FakeImage::tagged(&[tag]));
         }
     });
     let file = ComposeFile {
         dir: DIR.into(),
-        file: "/work/docker-compose.yml".into(),
+        file: "/acme/docker-compose.yml".into(),
         project: None,
         env_file: None,
         profiles: Vec::new(),
@@ -174,7 +174,7 @@ async fn compose_recreates_what_changed_and_nothing_else() {
     let first = ids().await;
     world.compose.up(&file, &Up::default(), &none, &cancel).await.unwrap();
     assert_eq!(ids().await, first);
-    fake.edit(|state| state.put("/work/.env", "V=v2\n"));
+    fake.edit(|state| state.put("/acme/.env", "V=v2\n"));
     world.compose.up(&file, &Up::default(), &none, &cancel).await.unwrap();
     let second = ids().await;
     assert_eq!((first.len(), &first[0]), (2, &second[0]), "the database was left alone");
@@ -196,7 +196,7 @@ async fn programs_and_web_servers_do_what_the_table_says() {
     let mut command = Command { argv: vec!["touch".into(), "made".into()], dir: DIR.into(), ..Command::default() };
     command.env.insert("WHO".into(), "me".into());
     assert_eq!(world.process.run(&command, &none, &cancel).await.unwrap(), Exit::Code(0));
-    assert_eq!(fake.state().text("/work/made").as_deref(), Some("by me"));
+    assert_eq!(fake.state().text("/acme/made").as_deref(), Some("by me"));
     command.argv = vec!["nothing".into()];
     assert_eq!(world.process.run(&command, &none, &cancel).await.unwrap_err().kind, PortErrorKind::NotFound);
     command.argv = vec!["sleep".into()];
@@ -228,7 +228,7 @@ async fn faults_strike_before_or_after_the_effect_and_a_cut_lasts() {
         assert!(fake.is_cut());
         write("5").await.unwrap_err();
         fake.heal();
-        assert_eq!(fake.state().text("/work/a").as_deref(), Some(left));
+        assert_eq!(fake.state().text("/acme/a").as_deref(), Some(left));
     }
     let cancel = Cancel::new();
     fake.forget_calls();
@@ -252,8 +252,8 @@ async fn time_jumps() {
 fn a_world_can_be_written_in_toml() {
     let text = "
         [files]
-        '/work/a' = { text = 'hello', mode = 0o600 }
-        [repos.'/work']
+        '/acme/a' = { text = 'hello', mode = 0o600 }
+        [repos.'/acme']
         head = 'c1'
         branches.main = 'c1'
         tags.v1 = { commit = 'c1', message = 'one' }
@@ -270,7 +270,7 @@ fn a_world_can_be_written_in_toml() {
         exit = 2
     ";
     let state: State = toml::from_str(text).unwrap();
-    assert_eq!(state.files[Path::new("/work/a")].mode, 0o600);
+    assert_eq!(state.files[Path::new("/acme/a")].mode, 0o600);
     let world = FakeWorld::from_state(state);
     let snapshot = world.snapshot();
     assert_eq!(snapshot, world.snapshot());

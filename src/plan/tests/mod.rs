@@ -87,7 +87,7 @@ fn formula(name: &str, vars: &[(&str, VarDecl)], steps: Vec<StepDef>) -> Formula
 
 fn with_vars(vars: Value) -> Inputs {
     let Value::Object(vars) = vars else { unreachable!("written as a table") };
-    Inputs { vars, workdir: "/work".into(), ..Inputs::default() }
+    Inputs { vars, workdir: "/acme".into(), ..Inputs::default() }
 }
 
 fn planned(formula: &Formula, inputs: &Inputs, others: &[Formula]) -> Result<Plan, Vec<Diagnostic>> {

@@ -83,7 +83,7 @@ fn read(name: &str, text: &str) -> Formula {
 fn planned_text(text: &str, given: &[Given]) -> Result<Plan, Vec<Diagnostic>> {
     let formula = read("release", text);
     let vars = inputs(&formula, given).unwrap();
-    let inputs = Inputs { vars, workdir: "/work".into(), ..Inputs::default() };
+    let inputs = Inputs { vars, workdir: "/acme".into(), ..Inputs::default() };
     plan(&formula, &inputs, &Builtin::default(), &mut |name| Ok(read(name, NOTIFY)))
 }
 

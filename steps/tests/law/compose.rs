@@ -26,8 +26,8 @@ const TRACKED: &str = "services:\n  web:\n    image: acme/web:v0\n";
 
 fn case(name: &'static str, params: Value, set_up: impl FnOnce(&mut State)) -> Case {
     let mut state = State::default();
-    state.put("/work/docker-compose.yml.hbs", TEMPLATE);
-    state.put("/work/projects/a.toml", "[agents.one]\nuser = 'x'\n");
+    state.put("/acme/docker-compose.yml.hbs", TEMPLATE);
+    state.put("/acme/projects/a.toml", "[agents.one]\nuser = 'x'\n");
     set_up(&mut state);
     Case { kind: "compose-regen", name, state, params }
 }
@@ -37,17 +37,17 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("new", json!({ "data": data }), |_| {}),
         case("edited, and accepted", json!({ "data": data, "accept_hand_edits": true, "mode": "build" }), |state| {
-            state.files.insert("/work/docker-compose.yml".into(), FakeFile::new("services:\n  old: {}\n").mode(0o600));
-            state.files.insert("/work/docker-compose.yml.prev".into(), FakeFile::new("older").mode(0o640));
+            state.files.insert("/acme/docker-compose.yml".into(), FakeFile::new("services:\n  old: {}\n").mode(0o600));
+            state.files.insert("/acme/docker-compose.yml.prev".into(), FakeFile::new("older").mode(0o640));
         }),
         case("tracked by the commit before, template of a tag", json!({ "data": data, "ref": "HEAD" }), |state| {
             let mut repo = Repo::default();
             let old = repo.add_commit(&[], &[("docker-compose.yml", TRACKED)]);
             let head = repo.add_commit(&[&old], &[("docker-compose.yml.hbs", TEMPLATE)]);
             repo.head = head;
-            state.repos.insert("/work".into(), repo);
-            state.files.remove(std::path::Path::new("/work/docker-compose.yml.hbs"));
-            state.put("/work/docker-compose.yml", TRACKED);
+            state.repos.insert("/acme".into(), repo);
+            state.files.remove(std::path::Path::new("/acme/docker-compose.yml.hbs"));
+            state.put("/acme/docker-compose.yml", TRACKED);
         }),
     ]
 }

@@ -52,7 +52,7 @@ fn images(state: &mut State) {
 fn up(state: &mut State, file: &str) {
     let fake = FakeWorld::from_state(state.clone());
     let file =
-        ComposeFile { dir: "/work".into(), file: file.into(), project: None, env_file: None, profiles: Vec::new(), env: BTreeMap::new() };
+        ComposeFile { dir: "/acme".into(), file: file.into(), project: None, env_file: None, profiles: Vec::new(), env: BTreeMap::new() };
     let (world, output, cancel) = (fake.world(), OutputBuffer::new(), Cancel::new());
     let done = world.compose.up(&file, &Up::default(), &output, &cancel).now_or_never().expect("a fake does not wait");
     done.expect("the file is right");
@@ -73,7 +73,7 @@ fn case(name: &'static str, mut params: Value, set_up: impl FnOnce(&mut State)) 
 }
 
 pub fn cases() -> Vec<Case> {
-    let file = "/work/docker-compose.yml";
+    let file = "/acme/docker-compose.yml";
     let prev = json!({ "previous": "docker-compose.yml.prev", "remove": ["by-hand"] });
     vec![
         case("a project that did not run", json!({}), |state| state.put(file, AFTER)),
@@ -82,7 +82,7 @@ pub fn cases() -> Vec<Case> {
             up(state, file);
             state.put(file, AFTER);
             // The other one to go is not in here.
-            state.put("/work/docker-compose.yml.prev", &BEFORE[..BEFORE.find("  by-hand").expect("it is there")]);
+            state.put("/acme/docker-compose.yml.prev", &BEFORE[..BEFORE.find("  by-hand").expect("it is there")]);
         }),
         case("a tag that moved", json!({ "services": ["web"] }), |state| {
             state.put(file, BEFORE);

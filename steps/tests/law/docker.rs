@@ -58,9 +58,9 @@ fn docker_build() -> Vec<Case> {
         let files = [("app/Dockerfile", "FROM scratch\nVOLUME /data\n"), ("app/main", "x\n")];
         let mut repo = Repo::default();
         repo.head = repo.add_commit(&[], &files);
-        state.repos.insert("/work".into(), repo);
-        state.check_out("/work");
-        state.put("/work/app/untracked", "no");
+        state.repos.insert("/acme".into(), repo);
+        state.check_out("/acme");
+        state.put("/acme/app/untracked", "no");
     };
     let mut clean = params.clone();
     clean["clean"] = true.into();
@@ -91,7 +91,7 @@ fn image_pull() -> Vec<Case> {
                 "sha256:0000000000000000000000000000000000000000000000000000000000000004".into(),
                 FakeImage::tagged(&["registry.test/shop/db:v1", "registry.test/shop/db:old"]),
             );
-            state.put("/work/docker-compose.yml", COMPOSE);
+            state.put("/acme/docker-compose.yml", COMPOSE);
         }),
     ]
 }
@@ -131,7 +131,7 @@ fn image_push() -> Vec<Case> {
 fn compose_restart() -> Vec<Case> {
     let params = json!({ "services": ["web"], "variables": ["TAG=v2"] });
     let mut running = State::default();
-    running.put("/work/docker-compose.yml", COMPOSE);
+    running.put("/acme/docker-compose.yml", COMPOSE);
     two_images(&mut running);
     vec![
         case("compose-restart", "a service that did not run", params.clone(), |state| *state = running.clone()),
@@ -148,8 +148,8 @@ fn with_old_container(state: &mut State) {
     let fake = formula_steps::world::fake::FakeWorld::from_state(state.clone());
     let world = fake.world();
     let file = formula_steps::world::ComposeFile {
-        dir: "/work".into(),
-        file: "/work/docker-compose.yml".into(),
+        dir: "/acme".into(),
+        file: "/acme/docker-compose.yml".into(),
         project: None,
         env_file: None,
         profiles: Vec::new(),
@@ -183,7 +183,7 @@ fn health_check() -> Vec<Case> {
     survey["survey"] = true.into();
     survey["deadline"] = "5s".into();
     let well = |state: &mut State| {
-        state.put("/work/docker-compose.yml", COMPOSE);
+        state.put("/acme/docker-compose.yml", COMPOSE);
         two_images(state);
         let run = FakeRun { health: Some("healthy".into()), log: "starting\npolling\n".into(), ..FakeRun::default() };
         state.docker.runs.insert("registry.test/shop/web:v1".into(), run);
@@ -194,7 +194,7 @@ fn health_check() -> Vec<Case> {
     };
     vec![
         case("health-check", "all is well", params, well),
-        case("health-check", "a survey of what is not", survey, |state| state.put("/work/docker-compose.yml", COMPOSE)),
+        case("health-check", "a survey of what is not", survey, |state| state.put("/acme/docker-compose.yml", COMPOSE)),
     ]
 }
 
@@ -241,8 +241,8 @@ fn preflight() -> Vec<Case> {
             remote.refs.insert("refs/heads/main".into(), FakeRef::commit(&head));
             repo.remotes.insert(name.into(), remote);
         }
-        state.repos.insert("/work".into(), repo);
-        state.check_out("/work");
+        state.repos.insert("/acme".into(), repo);
+        state.check_out("/acme");
     })]
 }
 
@@ -250,16 +250,16 @@ fn preflight() -> Vec<Case> {
 fn survey() -> Vec<Case> {
     let description = "[images]\nfirst_party = ['shop/*']\nversion_label = 'version'\n[env]\nversion_key = 'TAG'\nreach = ['FORGE']\n";
     let well = |state: &mut State| {
-        state.put("/work/box.toml", description);
-        state.files.insert("/work/.env".into(), FakeFile::new("TAG=v1\nFORGE=http://forge.test/\n").mode(0o600));
+        state.put("/acme/box.toml", description);
+        state.files.insert("/acme/.env".into(), FakeFile::new("TAG=v1\nFORGE=http://forge.test/\n").mode(0o600));
         let mut repo = Repo::default();
         let head = repo.add_commit(&[], &[("docker-compose.yml", COMPOSE), ("VERSION", "1.0.0\n")]);
         repo.head.clone_from(&head);
         repo.tags.insert("v1.0.0".into(), FakeRef::commit(&head));
         repo.ignored = vec![".env".into(), "box.toml".into()];
         repo.remotes.insert("origin".into(), Remote { url: "https://forge.test/shop".into(), ..Remote::default() });
-        state.repos.insert("/work".into(), repo);
-        state.check_out("/work");
+        state.repos.insert("/acme".into(), repo);
+        state.check_out("/acme");
         two_images(state);
         repository(state, "shop/web").put("v1", OLD, &FakeImage::default());
         repository(state, "shop/db").put("v1", OLD, &FakeImage::default());
@@ -270,7 +270,7 @@ fn survey() -> Vec<Case> {
         case("survey", "a box that is well", json!({ "health_urls": ["http://forge.test/"] }), well),
         case("survey", "a blocker that is accepted", json!({ "accept": ["d1", "d7"] }), |state| {
             well(state);
-            state.put("/work/docker-compose.yml", COMPOSE.replace("shop/db:v1", "shop/db:v1 # by hand"));
+            state.put("/acme/docker-compose.yml", COMPOSE.replace("shop/db:v1", "shop/db:v1 # by hand"));
         }),
     ]
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::rules::LAWS;
 
 /// The folder every case works in.
-pub const DIR: &str = "/work";
+pub const DIR: &str = "/acme";
 /// Name of the secret every step is handed.
 pub const SECRET_NAME: &str = "LAW_TOKEN";
 /// Its value, which must not be seen anywhere.

@@ -31,7 +31,7 @@ fn write_file() -> Vec<Case> {
     vec![
         case("write-file", "new", json!({ "path": "a/b.txt", "content": "hello", "mode": "0600" }), |_| {}),
         case("write-file", "changed", json!({ "path": "a", "content": { "n": 1 }, "mode": "0600" }), |state| {
-            state.files.insert("/work/a".into(), FakeFile::new("old").mode(0o640));
+            state.files.insert("/acme/a".into(), FakeFile::new("old").mode(0o640));
         }),
     ]
 }
@@ -42,14 +42,14 @@ fn env_set() -> Vec<Case> {
         case("env-set", "new file", json!({ "set": { "K": "1" } }), |_| {}),
         case("env-set", "changed", params.clone(), |state| {
             let text = "A=1\nK=old # why\nGONE=x\nK='a b'";
-            state.files.insert("/work/.env".into(), FakeFile::new(text).mode(0o640));
+            state.files.insert("/acme/.env".into(), FakeFile::new(text).mode(0o640));
         }),
         case("env-set", "other names", json!({ "values": ["K=v2"], "aliases": ["TAG", "IMAGE", "NONE"] }), |state| {
-            state.put("/work/.env", "K=v1\nTAG=v1\nIMAGE=host:5000/a:v1\n");
+            state.put("/acme/.env", "K=v1\nTAG=v1\nIMAGE=host:5000/a:v1\n");
         }),
         case("env-set", "through a link", params, |state| {
-            state.files.insert("/work/.env".into(), FakeFile::link("shared/env"));
-            state.put("/work/shared/env", "GONE=1\n");
+            state.files.insert("/acme/.env".into(), FakeFile::link("shared/env"));
+            state.put("/acme/shared/env", "GONE=1\n");
         }),
     ]
 }
@@ -64,9 +64,9 @@ fn repository(state: &mut State) -> &mut Repo {
     repo.branches.insert("main".into(), head.clone());
     repo.tags.insert("v1".into(), FakeRef::annotated("0b1ec7", &head, "one"));
     repo.remotes.insert("origin".into(), Remote { url: "https://forge.test/x".into(), ..Remote::default() });
-    state.repos.insert("/work".into(), repo);
-    state.check_out("/work");
-    state.repos.get_mut(Path::new("/work")).expect("it was put there")
+    state.repos.insert("/acme".into(), repo);
+    state.check_out("/acme");
+    state.repos.get_mut(Path::new("/acme")).expect("it was put there")
 }
 
 fn there(repo: &mut Repo, name: &str, found: FakeRef) {
@@ -87,16 +87,16 @@ fn git_checkout() -> Vec<Case> {
         }),
         case("git-checkout", "to a commit that tracks what is kept", json!({ "ref": "old", "keep": [".env", "none"] }), |state| {
             tracked(state);
-            state.files.insert("/work/.env".into(), FakeFile::new("K=mine\n").mode(0o600));
+            state.files.insert("/acme/.env".into(), FakeFile::new("K=mine\n").mode(0o600));
         }),
         case("git-checkout", "from a commit that tracks what is kept", json!({ "ref": "main", "keep": [".env"] }), |state| {
             tracked(state);
-            let repo = state.repos.get_mut(Path::new("/work")).expect("it was put there");
+            let repo = state.repos.get_mut(Path::new("/acme")).expect("it was put there");
             repo.head = repo.tags["old"].commit.clone();
             repo.branch = None;
-            state.check_out("/work");
-            state.files.insert("/work/.env".into(), FakeFile::new("K=mine\n").mode(0o600));
-            state.files.insert("/work/data".into(), FakeFile::new("x\n").mode(0o600));
+            state.check_out("/acme");
+            state.files.insert("/acme/.env".into(), FakeFile::new("K=mine\n").mode(0o600));
+            state.files.insert("/acme/data".into(), FakeFile::new("x\n").mode(0o600));
         }),
     ]
 }
@@ -159,9 +159,9 @@ fn migrate() -> Vec<Case> {
             ("v0.2.2/down.sh", "not two"),
             ("v0.3.1.sh", "too new"),
         ] {
-            state.put(format!("/work/migrations/{path}"), text);
+            state.put(format!("/acme/migrations/{path}"), text);
         }
-        let script = |path: &str| FakeProgram::new(["sh".to_owned(), format!("/work/migrations/{path}")]);
+        let script = |path: &str| FakeProgram::new(["sh".to_owned(), format!("/acme/migrations/{path}")]);
         state.programs = vec![
             script("v0.2.1/pre.sh").writes("one", "${FORMULA_FROM} ${FORMULA_TO} ${FORMULA_MIGRATION} ${FORMULA_PHASE}"),
             script("v0.2.1/down.sh").removes("one"),
@@ -172,7 +172,7 @@ fn migrate() -> Vec<Case> {
     };
     let keyed = |state: &mut State| {
         folder(state);
-        state.files.insert("/work/.env".into(), FakeFile::new("A=1\nLAST=v0.2.0 # here\nB='2'").mode(0o640));
+        state.files.insert("/acme/.env".into(), FakeFile::new("A=1\nLAST=v0.2.0 # here\nB='2'").mode(0o640));
     };
     let applied = |state: &mut State| {
         keyed(state);
@@ -185,14 +185,14 @@ fn migrate() -> Vec<Case> {
             lines.push(row("began", version, &phase, r#","digest":"","back":"down","from":null,"to":"v0.3.0""#));
             lines.push(row("ended", version, &phase, r#","digest":"","began":"","exit":"0","ok":true"#));
         }
-        let place = Place::new(Path::new("/work"), Path::new("/.state"));
+        let place = Place::new(Path::new("/acme"), Path::new("/.state"));
         let (root, path) = place.ledger().expect("a place of its own");
         state.put(root.join(path), lines.join("\n"));
-        for (path, text) in [("one", "v0.2.0 v0.2.2 v0.2.1 pre"), ("two-pre", "/work/.env"), ("two-post", "2")] {
-            state.put(format!("/work/{path}"), text);
+        for (path, text) in [("one", "v0.2.0 v0.2.2 v0.2.1 pre"), ("two-pre", "/acme/.env"), ("two-post", "2")] {
+            state.put(format!("/acme/{path}"), text);
         }
-        let key = state.text("/work/.env").expect("it was put there").replace("v0.2.0", "v0.2.2");
-        state.files.insert("/work/.env".into(), FakeFile::new(key).mode(0o640));
+        let key = state.text("/acme/.env").expect("it was put there").replace("v0.2.0", "v0.2.2");
+        state.files.insert("/acme/.env".into(), FakeFile::new(key).mode(0o640));
     };
     vec![
         case("migrate", "from a release", json!({ "to": "v0.3.0", "phase": "pre" }), |state| {

@@ -13,8 +13,8 @@ const TWO: &str = "sha256:000000000000000000000000000000000000000000000000000000
 
 fn box_with(run: FakeRun) -> impl FnOnce(&mut State) {
     |state| {
-        state.put("/work/docker-compose.yml", "name: shop\nservices:\n  web:\n    image: shop:${TAG}\n  db:\n    image: shop:db\n");
-        state.put("/work/.env", "TAG=v1\n");
+        state.put("/acme/docker-compose.yml", "name: shop\nservices:\n  web:\n    image: shop:${TAG}\n  db:\n    image: shop:db\n");
+        state.put("/acme/.env", "TAG=v1\n");
         state.docker.images.insert(ONE.into(), FakeImage::tagged(&["shop:v1", "shop:db"]));
         state.docker.images.insert(TWO.into(), FakeImage::tagged(&["shop:v2"]));
         state.docker.runs.insert("shop:v2".into(), run);
@@ -99,7 +99,7 @@ async fn what_is_depended_on_must_be_as_the_file_says() {
     let file = "name: shop\nservices:\n  web:\n    image: shop:${TAG}\n    depends_on: [db]\n  db:\n    image: shop:db\n";
     let bench = Bench::new("compose-restart", |state| {
         box_with(FakeRun::default())(state);
-        state.put("/work/docker-compose.yml", file);
+        state.put("/acme/docker-compose.yml", file);
     });
     let error = bench.run(&params("v1")).await.unwrap_err();
     assert_eq!(error.class, Class::Refused);

@@ -10,12 +10,12 @@ use super::{Bench, changes};
 const STORE: &str = "sha256:1111111111110000000000000000000000000000000000000000000000000000";
 const ONE: &str = "sha256:2222222222220000000000000000000000000000000000000000000000000000";
 const TWO: &str = "sha256:3333333333330000000000000000000000000000000000000000000000000000";
-const FILE: &str = "/work/docker-compose.yml";
+const FILE: &str = "/acme/docker-compose.yml";
 const SERVICES: &str = "name: shop\nservices:\n  store:\n    image: shop:store\n  web:\n    image: shop:${TAG}\n    depends_on: [store]\n";
 
 fn a_box(state: &mut State) {
     state.put(FILE, SERVICES);
-    state.put("/work/.env", "TAG=v1\n");
+    state.put("/acme/.env", "TAG=v1\n");
     for (id, tag) in [(STORE, "shop:store"), (ONE, "shop:v1"), (TWO, "shop:v2")] {
         state.docker.images.insert(id.into(), FakeImage::tagged(&[tag]));
     }
@@ -39,7 +39,7 @@ async fn new_run(bench: &Bench) {
 }
 
 fn go_to(bench: &Bench, tag: &str) {
-    bench.fake.edit(|state| state.put("/work/.env", format!("TAG={tag}\n")));
+    bench.fake.edit(|state| state.put("/acme/.env", format!("TAG={tag}\n")));
 }
 
 fn container(bench: &Bench, name: &str) -> Option<Container> {
@@ -209,7 +209,7 @@ async fn only_those_orphans_go_that_are_named_or_that_this_change_drops() {
     let bench = running(|state| state.put(FILE, with(orphans))).await;
     bench.fake.edit(|state| {
         state.put(FILE, with("  named:\n    image: shop:v1\n    profiles: [more]\n"));
-        state.put("/work/docker-compose.yml.prev", with("  dropped:\n    image: shop:v1\n"));
+        state.put("/acme/docker-compose.yml.prev", with("  dropped:\n    image: shop:v1\n"));
     });
     let params = json!({ "remove": ["named"], "previous": "docker-compose.yml.prev" });
     let Probe::Absent { changes: told, .. } = bench.probe(&params).await.unwrap() else { panic!("one has to go") };
@@ -234,7 +234,7 @@ async fn only_those_orphans_go_that_are_named_or_that_this_change_drops() {
 
     // An old file that nobody can read any more drops nothing.
     new_run(&bench).await;
-    bench.fake.edit(|state| state.put("/work/docker-compose.yml.prev", with("  dropped:\n    image: ${GONE:?say it}\n")));
+    bench.fake.edit(|state| state.put("/acme/docker-compose.yml.prev", with("  dropped:\n    image: ${GONE:?say it}\n")));
     bench.run(&params).await.unwrap();
     assert!(left("shop-dropped-1") && !left("shop-named-1"));
     assert!(bench.log.text().contains("say it"));

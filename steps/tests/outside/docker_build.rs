@@ -10,8 +10,8 @@ use super::{Bench, changes};
 fn sources(state: &mut State) {
     let mut repo = Repo::default();
     repo.head = repo.add_commit(&[], &[("Dockerfile", "FROM scratch\nVOLUME /data\n"), ("main", "one\n")]);
-    state.repos.insert("/work".into(), repo);
-    state.check_out("/work");
+    state.repos.insert("/acme".into(), repo);
+    state.check_out("/acme");
 }
 
 fn params() -> Value {
@@ -27,7 +27,7 @@ async fn the_same_content_is_built_once() {
     assert_eq!(bench.run(&params()).await.unwrap(), output);
     assert_eq!(bench.calls("docker.build"), 0);
 
-    bench.fake.edit(|state| state.put("/work/main", "two\n"));
+    bench.fake.edit(|state| state.put("/acme/main", "two\n"));
     assert_eq!(changes(&bench.probe(&params()).await.unwrap()), ["build `shop:v1`, `shop:latest` from `.`"]);
     let other = bench.run(&params()).await.unwrap();
     assert_ne!(other["image_id"], output["image_id"]);
@@ -54,14 +54,14 @@ async fn a_clean_build_sees_the_commit_and_nothing_else() {
     params["clean"] = true.into();
     let output = bench.run(&params).await.unwrap();
     bench.fake.edit(|state| {
-        state.put("/work/.env", "PASSWORD=x");
-        state.put("/work/main", "changed and not committed\n");
+        state.put("/acme/.env", "PASSWORD=x");
+        state.put("/acme/main", "changed and not committed\n");
     });
     assert_eq!(bench.probe(&params).await.unwrap(), Probe::Present { output: output.clone() });
 
     // HEAD moves on; the commit that was looked at is what is built.
     let old = bench.fake.edit(|state| {
-        let repo = state.repos.get_mut(std::path::Path::new("/work")).unwrap();
+        let repo = state.repos.get_mut(std::path::Path::new("/acme")).unwrap();
         let old = repo.head.clone();
         repo.head = repo.add_commit(&[&old], &[("Dockerfile", "FROM scratch\n"), ("main", "two\n")]);
         old
@@ -73,7 +73,7 @@ async fn a_clean_build_sees_the_commit_and_nothing_else() {
     let error = bench.probe(&params).await.unwrap_err();
     assert!(error.message.contains("no-such-commit"), "{error}");
     assert_ne!(pinned["image_id"], output["image_id"], "it has the label of the commit as well");
-    assert!(bench.fake.state().files.keys().all(|path| path.starts_with("/work")), "the export is gone");
+    assert!(bench.fake.state().files.keys().all(|path| path.starts_with("/acme")), "the export is gone");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ async fn only_the_right_version_counts() {
 }
 
 fn project(state: &mut State, run: FakeRun) {
-    state.put("/work/docker-compose.yml", "name: shop\nservices:\n  web:\n    image: shop:v1\n  job:\n    image: shop:job\n");
+    state.put("/acme/docker-compose.yml", "name: shop\nservices:\n  web:\n    image: shop:v1\n  job:\n    image: shop:job\n");
     state.docker.images.insert(IMAGE.into(), FakeImage::tagged(&["shop:v1", "shop:job"]));
     state.docker.runs.insert("shop:v1".into(), run);
     state.docker.runs.insert("shop:job".into(), FakeRun { state: "exited".into(), exit_code: Some(0), ..FakeRun::default() });
@@ -100,8 +100,8 @@ fn project(state: &mut State, run: FakeRun) {
 
 async fn up(bench: &Bench) {
     let file = formula_steps::world::ComposeFile {
-        dir: "/work".into(),
-        file: "/work/docker-compose.yml".into(),
+        dir: "/acme".into(),
+        file: "/acme/docker-compose.yml".into(),
         project: None,
         env_file: None,
         profiles: Vec::new(),

@@ -46,8 +46,8 @@ async fn of_a_compose_file_only_what_compose_would_pull_is_pulled() {
                 local:\n    image: r.test/local:v1\n    pull_policy: never\n";
     let bench = Bench::new("image-pull", |state| {
         released(state);
-        state.put("/work/docker-compose.yml", file);
-        state.put("/work/.env", "TAG=v1\n");
+        state.put("/acme/docker-compose.yml", file);
+        state.put("/acme/.env", "TAG=v1\n");
     });
     let output = bench.run(&json!({ "compose": "docker-compose.yml" })).await.unwrap();
     assert_eq!(output["images"].as_object().unwrap().keys().collect::<Vec<_>>(), ["r.test/shop:v1"]);

@@ -33,7 +33,7 @@ impl Bench {
         set_up(&mut state);
         let fake = FakeWorld::from_state(state);
         let log = Arc::new(OutputBuffer::new());
-        let mut cx = Context::bare(fake.world(), Path::new("/work"));
+        let mut cx = Context::bare(fake.world(), Path::new("/acme"));
         cx.output = log.clone();
         cx.secrets = Arc::new(BTreeMap::from([("TOKEN".to_owned(), Secret::new("s3cret-s3cret"))]));
         Self { fake, cx, log, step: formula_steps::find(kind).expect("it is built in") }

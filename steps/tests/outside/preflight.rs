@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Bench;
 
 fn repo(state: &mut State) -> &mut Repo {
-    state.repos.get_mut(std::path::Path::new("/work")).expect("it was put there")
+    state.repos.get_mut(std::path::Path::new("/acme")).expect("it was put there")
 }
 
 fn ready(state: &mut State) {
@@ -22,8 +22,8 @@ fn ready(state: &mut State) {
         remote.refs.insert("refs/heads/main".into(), FakeRef::commit(&head));
         repo.remotes.insert(name.into(), remote);
     }
-    state.repos.insert("/work".into(), repo);
-    state.check_out("/work");
+    state.repos.insert("/acme".into(), repo);
+    state.check_out("/acme");
     state.registries.insert("r.test".into(), FakeRegistry::default());
 }
 
@@ -68,7 +68,7 @@ async fn every_problem_is_told_at_once() {
     let mut wrong = params();
     wrong["mirrors"] = json!(["mirror", "nowhere"]);
     let told = problems(wrong, |state| {
-        state.put("/work/VERSION", "0.2.9\n");
+        state.put("/acme/VERSION", "0.2.9\n");
         state.registries.get_mut("r.test").unwrap().users.insert("bot".into(), "x".into());
         state.docker.down = true;
         let repo = repo(state);
@@ -137,7 +137,7 @@ async fn a_mirror_that_is_down_is_noted_and_the_main_remote_is_needed() {
 async fn clean_is_what_the_formula_says_it_is() {
     let untracked = |state: &mut State| {
         for number in 0..12 {
-            state.put(format!("/work/new{number:02}"), "");
+            state.put(format!("/acme/new{number:02}"), "");
         }
     };
     let bench = Bench::new("preflight", |state| {
@@ -151,7 +151,7 @@ async fn clean_is_what_the_formula_says_it_is() {
     assert!(told.contains("12 files not tracked by git: `new00`") && told.ends_with("`new09` and 2 more"), "{told}");
     let mut any = params();
     any["clean"] = false.into();
-    bench.fake.edit(|state| state.put("/work/a", "changed"));
+    bench.fake.edit(|state| state.put("/acme/a", "changed"));
     bench.run(&any).await.unwrap();
 }
 

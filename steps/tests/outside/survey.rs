@@ -40,23 +40,23 @@ const IMAGE: &str = "sha256:1111111111111111111111111111111111111111111111111111
 
 /// A box without drift.
 fn well(state: &mut State) {
-    state.put("/work/box.toml", BOX);
-    state.files.insert("/work/.env".into(), FakeFile::new("TAG=v1.0.0\nT_DEV_BOT=t\nP_DEV_BOT=p\n").mode(0o600));
-    state.put("/work/projects/a.toml", "[agents.dev]\nurl = 'u'\nmodel = 'm'\n");
+    state.put("/acme/box.toml", BOX);
+    state.files.insert("/acme/.env".into(), FakeFile::new("TAG=v1.0.0\nT_DEV_BOT=t\nP_DEV_BOT=p\n").mode(0o600));
+    state.put("/acme/projects/a.toml", "[agents.dev]\nurl = 'u'\nmodel = 'm'\n");
     let mut repo = Repo::default();
     repo.head = repo.add_commit(&[], &[("docker-compose.yml", COMPOSE), ("VERSION", "1.0.0\n")]);
     repo.tags.insert("v1.0.0".into(), FakeRef::commit(&repo.head));
     repo.ignored = vec![".env".into(), "box.toml".into(), "projects/*".into(), "template".into(), "migrations/*".into()];
     repo.remotes.insert("origin".into(), Remote { url: "https://forge.test/shop".into(), ..Remote::default() });
-    state.repos.insert("/work".into(), repo);
-    state.check_out("/work");
+    state.repos.insert("/acme".into(), repo);
+    state.check_out("/acme");
     let mut image = FakeImage::tagged(&["hub.test/shop/web:v1.0.0"]);
     image.labels.insert("version".into(), "v1.0.0".into());
     image.digests.push("hub.test/shop/web@sha256:1111111111111111111111111111111111111111111111111111111111111111".into());
     state.registries.entry("hub.test".into()).or_default().repositories.entry("shop/web".into()).or_default().put("v1.0.0", IMAGE, &image);
     state.docker.images.insert(IMAGE.into(), image);
     state.docker.runs.insert("hub.test/shop/web:v1.0.0".into(), FakeRun { log: "polling\n".into(), ..FakeRun::default() });
-    let labels = [("project", "shop"), ("service", "web"), ("project.working_dir", "/work")];
+    let labels = [("project", "shop"), ("service", "web"), ("project.working_dir", "/acme")];
     let container = Container {
         id: "c1".into(),
         name: "shop-web-1".into(),
@@ -124,10 +124,10 @@ async fn a_box_that_is_well_has_eighteen_checks_and_no_drift() {
 #[tokio::test]
 async fn d2_off_a_release_blocks_only_where_the_level_is_unknown() {
     let beyond = |state: &mut State| {
-        let repo = state.repos.get_mut(std::path::Path::new("/work")).expect("it is there");
+        let repo = state.repos.get_mut(std::path::Path::new("/acme")).expect("it is there");
         let head = repo.head.clone();
         repo.head = repo.add_commit(&[&head], &[("docker-compose.yml", COMPOSE), ("VERSION", "1.0.0\n"), ("more", "x\n")]);
-        state.check_out("/work");
+        state.check_out("/acme");
     };
     let report = report(beyond).await;
     let finding = find(&report, "d2");
@@ -135,14 +135,14 @@ async fn d2_off_a_release_blocks_only_where_the_level_is_unknown() {
     assert!(finding.remedy.contains("git checkout v1.0.0") && report.stale);
     let said = only("d2", Severity::Warn, |state| {
         beyond(state);
-        append(state, "/work/.env", "LEVEL=v1.0.0\n");
+        append(state, "/acme/.env", "LEVEL=v1.0.0\n");
     });
     assert!(said.await.contains("1 commit after v1.0.0"));
 }
 
 #[tokio::test]
 async fn d3_another_name_of_the_version_key_must_agree() {
-    let said = only("d3", Severity::Blocker, |state| append(state, "/work/.env", "IMAGE=hub.test/shop/web:v2\n")).await;
+    let said = only("d3", Severity::Blocker, |state| append(state, "/acme/.env", "IMAGE=hub.test/shop/web:v2\n")).await;
     assert!(said.contains("`IMAGE` says v2, `TAG` says v1.0.0"), "{said}");
 }
 
@@ -157,12 +157,12 @@ async fn d7_a_generated_file_is_held_against_its_header_and_its_inputs() {
         compose_file::render(&Template { name: "docker-compose.yml.hbs", text: template }, &inputs).expect("it renders").text
     };
     let generated = |state: &mut State, text: String| {
-        let repo = state.repos.get_mut(std::path::Path::new("/work")).expect("it is there");
+        let repo = state.repos.get_mut(std::path::Path::new("/acme")).expect("it is there");
         repo.head = repo.add_commit(&[], &[("VERSION", "1.0.0\n"), ("docker-compose.yml.hbs", &template)]);
         repo.tags.insert("v1.0.0".into(), FakeRef::commit(&repo.head));
         repo.ignored.push("docker-compose.yml".into());
-        state.check_out("/work");
-        state.put("/work/docker-compose.yml", text);
+        state.check_out("/acme");
+        state.put("/acme/docker-compose.yml", text);
     };
     let report = report(|state| generated(state, made(&template))).await;
     assert_eq!(find(&report, "d7").status, Status::Ok, "{:#?}", find(&report, "d7"));
@@ -198,17 +198,17 @@ async fn d9_and_d10_volumes_are_known_by_where_they_are_mounted() {
 #[tokio::test]
 async fn d12_credentials_are_one_agents_own() {
     let said =
-        only("d12", Severity::Blocker, |state| state.put("/work/projects/b.toml", "[agents.two]\nurl='u'\nmodel='m'\nuser='dev-bot'\n"));
+        only("d12", Severity::Blocker, |state| state.put("/acme/projects/b.toml", "[agents.two]\nurl='u'\nmodel='m'\nuser='dev-bot'\n"));
     assert!(
         said.await.contains("`[agents.dev]` in `projects/a.toml` and `[agents.two]` in `projects/b.toml` share the credentials of DEV_BOT")
     );
-    let said = only("d12", Severity::Blocker, |state| state.put("/work/projects/b.toml", "[agents.two]\nurl='u'\nmodel='m'\nuser='a.b'\n"));
+    let said = only("d12", Severity::Blocker, |state| state.put("/acme/projects/b.toml", "[agents.two]\nurl='u'\nmodel='m'\nuser='a.b'\n"));
     assert!(said.await.contains("`a.b` cannot be part of a key"));
-    let said = only("d12", Severity::Blocker, |state| state.put("/work/projects/b.toml", "a = 1\n[agents\n"));
+    let said = only("d12", Severity::Blocker, |state| state.put("/acme/projects/b.toml", "a = 1\n[agents\n"));
     assert!(said.await.starts_with("`projects/b.toml` line 2: "));
     let said = only("d12", Severity::Warn, |state| {
-        state.put("/work/projects/a.toml", "[agents.dev]\nurl = 'u'\nmodel = 'm'\n[agents.half]\nurl = 'u'\n");
-        append(state, "/work/.env", "T_GONE=x\n");
+        state.put("/acme/projects/a.toml", "[agents.dev]\nurl = 'u'\nmodel = 'm'\n[agents.half]\nurl = 'u'\n");
+        append(state, "/acme/.env", "T_GONE=x\n");
     });
     let said = said.await;
     assert!(said.contains("`[agents.half]` in `projects/a.toml` has only part") && said.contains("without an agent: `T_GONE`"), "{said}");
@@ -216,7 +216,7 @@ async fn d12_credentials_are_one_agents_own() {
 
 #[tokio::test]
 async fn d15_to_d17_migrations_heartbeats_and_what_does_not_answer() {
-    let said = only("d15", Severity::Info, |state| state.put("/work/migrations/v1.1.0.sh", "true\n")).await;
+    let said = only("d15", Severity::Info, |state| state.put("/acme/migrations/v1.1.0.sh", "true\n")).await;
     assert_eq!(said, "1 migration pending: `v1.1.0 (pre)`");
     let said = only("d16", Severity::Warn, |state| {
         state.docker.runs.insert("hub.test/shop/web:v1.0.0".into(), FakeRun { log: "idle\n".into(), ..FakeRun::default() });
