@@ -6,13 +6,15 @@
 //! **Gives** id and digest of each image.
 //!
 //! **Probes** by asking the registry: an image is there when the engine holds the very one that the registry has under that name now.
-//! A tag that the registry moved is thus pulled again; a name with a digest is not asked for where the engine holds it.
+//! A tag that the registry moved is thus pulled again; a name with a digest is not asked for where the engine holds it, and with
+//! `policy = "missing"` none that the engine holds: to go back to what ran here, no registry is needed.
 //!
 //! **Undoes** by putting tags that were there before back to the image they stood for. Images that came anew stay: they are content,
 //! and the next attempt needs them.
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +22,9 @@ use serde_json::Value;
 use crate::contract::{Behaviour, Change, Class, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
 use crate::kit::{RegistryAuth, auth, compose, engine_tag, manifest};
 use crate::world::{Image, ImageRef};
+
+/// So many registries are asked, and images pulled, at the same time.
+const AT_ONCE: usize = 3;
 
 /// The kind `image-pull`.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +49,23 @@ pub struct Params {
     /// Compose profiles that are on.
     #[serde(default)]
     pub profiles: Vec<String>,
+    /// When the registry is asked: `always`, or `missing`, for images that the engine does not have under their names.
+    #[serde(default)]
+    pub policy: Policy,
     /// Credentials, if not those of the Docker configuration.
     #[serde(default)]
     pub registry_auth: Option<RegistryAuth>,
+}
+
+/// When a registry is asked for an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Always: a tag may have moved.
+    #[default]
+    Always,
+    /// Where the engine has none under that name.
+    Missing,
 }
 
 /// What the engine had under the names.
@@ -61,7 +80,7 @@ pub struct Before {
 pub struct Pulled {
     /// `sha256:…` of the image.
     pub id: String,
-    /// `sha256:…` of its manifest at the registry.
+    /// `sha256:…` of its manifest at the registry; empty for one that came from none.
     pub digest: String,
 }
 
@@ -108,9 +127,15 @@ with = { images = ["ghcr.io/acme/agents:v1.2.0"] }
         let mut before = BTreeMap::new();
         let mut images = BTreeMap::new();
         let mut changes = Vec::new();
-        for name in wanted(cx, params).await? {
+        let names = wanted(cx, params).await?;
+        let looks = stream::iter(names).map(async |name| {
             let here = cx.world.docker.image(&name.to_string()).await?;
-            match state(cx, params, &name, here.as_ref()).await? {
+            let state = state(cx, params, &name, here.as_ref()).await?;
+            Ok::<_, StepError>((name, here, state))
+        });
+        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+        while let Some((name, here, state)) = looks.try_next().await? {
+            match state {
                 State::Here(pulled) => {
                     images.insert(name.to_string(), pulled);
                 }
@@ -127,17 +152,17 @@ with = { images = ["ghcr.io/acme/agents:v1.2.0"] }
     }
 
     async fn run(&self, cx: &Context, params: &Params, _before: Option<&Before>) -> Result<Output, StepError> {
-        let mut images = BTreeMap::new();
-        for name in wanted(cx, params).await? {
+        let names = wanted(cx, params).await?;
+        let pulls = stream::iter(names).map(async |name| {
             let here = cx.world.docker.image(&name.to_string()).await?;
             let pulled = match state(cx, params, &name, here.as_ref()).await? {
                 State::Here(pulled) => pulled,
                 State::Elsewhere => pull(cx, params, &name).await?,
                 State::Nowhere => return Err(missing(&name)),
             };
-            images.insert(name.to_string(), pulled);
-        }
-        Ok(Output { images })
+            Ok((name.to_string(), pulled))
+        });
+        Ok(Output { images: pulls.buffered(AT_ONCE).try_collect().await? })
     }
 
     async fn undo(&self, cx: &Context, _params: &Params, before: Option<&Before>, output: Option<&Output>) -> Result<(), StepError> {
@@ -168,6 +193,10 @@ enum State {
 async fn state(cx: &Context, params: &Params, name: &ImageRef, here: Option<&Image>) -> Result<State, StepError> {
     if let (Some(image), Some(digest)) = (here, &name.digest) {
         return Ok(State::Here(Pulled { id: image.id.clone(), digest: digest.clone() }));
+    }
+    if let (Some(image), Policy::Missing) = (here, params.policy) {
+        let digest = image.digests.iter().filter_map(|known| known.rsplit_once('@')).map(|(_, digest)| digest.to_owned()).next();
+        return Ok(State::Here(Pulled { id: image.id.clone(), digest: digest.unwrap_or_default() }));
     }
     let Some(manifest) = auth::manifest(cx, params.registry_auth.as_ref(), name).await? else { return Ok(State::Nowhere) };
     Ok(match here {
