@@ -104,6 +104,8 @@ pub trait Backend: Send + Sync {
     async fn start(&self, plan: Plan, key: Option<String>, how: &Drive) -> Result<(RunId, Verdict), Error>;
     /// Takes up a run, applies `first` (a rollback, a settlement, …), and drives it on.
     async fn resume(&self, run: &RunId, first: &[Request], how: &Drive) -> Result<Verdict, Error>;
+    /// Takes up a run with another plan in the place of its own, and drives it on. The plan is durable with it before anything else happens.
+    async fn mend(&self, run: &RunId, plan: Plan, how: &Drive) -> Result<Verdict, Error>;
     /// Delivers a request without driving the run.
     async fn request(&self, run: &RunId, request: &Request) -> Result<Delivery, Error>;
     /// The plan and state of a run, from its journal.

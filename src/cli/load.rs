@@ -38,11 +38,18 @@ pub fn source(app: &App, name: &str) -> Result<SourceFile, Failure> {
 /// # Errors
 /// As [`source`], and problems.
 pub fn formula(app: &App, name: &str, lenient: bool) -> Result<Formula, Failure> {
-    let source = source(app, name)?;
-    let parsed = syntax::parse(&source, &syntax::Builtin::default(), syntax::Options { lenient, ..syntax::Options::default() });
+    checked(app, &source(app, name)?, syntax::Options { lenient, ..syntax::Options::default() })
+}
+
+/// A formula from its text; its problems are printed.
+///
+/// # Errors
+/// Problems.
+pub fn checked(app: &App, source: &SourceFile, options: syntax::Options) -> Result<Formula, Failure> {
+    let parsed = syntax::parse(source, &syntax::Builtin::default(), options);
     let errors: Vec<&Diagnostic> = parsed.diagnostics.iter().filter(|problem| problem.severity == Severity::Error).collect();
     for problem in &errors {
-        app.ui.err(&render(&source, problem, app.ui.color_err));
+        app.ui.err(&render(source, problem, app.ui.color_err));
     }
     match parsed.formula {
         Some(formula) if errors.is_empty() => Ok(formula),

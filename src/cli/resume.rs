@@ -1,18 +1,35 @@
-//! `formula resume`: carries on.
+//! `formula resume`: carries on, with the formula as it was or with a mended one.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
 
 use super::answer;
 use super::app::App;
 use super::drive::{self, Show};
-use super::failure::Outcome;
-use crate::backend::Drive;
+use super::failure::{Failure, Outcome};
+use super::load;
+use crate::backend::{Backend as _, Drive};
+use crate::catalog::read_file;
+use crate::diagnostic::SourceFile;
+use crate::engine::{Mending, Mode};
+use crate::model::{Event, Formula, Plan, RunId};
+use crate::plan::{Given, GivenValue, Origin, inputs};
+use crate::report::Hub;
+use crate::syntax;
 
 /// Carries on with a run.
 ///
-/// One that was held, stopped or cut off.
+/// One that was held, stopped or cut off. With `--with` it goes on with a mended formula: first it says what is kept, what is done anew and what
+/// is refused. A finished step that was edited is refused by name, and so is one that was tried and may have left something to be taken back.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run, or the beginning of its id [default: the newest of this directory].
     pub run: Option<String>,
+    /// Go on with this file in the place of the formula that the run was started with.
+    #[arg(long, value_name = "FILE")]
+    pub with: Option<PathBuf>,
     /// Stay and wait for the answer of an open gate.
     #[arg(long)]
     pub wait: bool,
@@ -29,6 +46,91 @@ pub fn resume(app: &App, args: &Args) -> Outcome {
     let (_, run) = app.existing(args.run.as_deref())?;
     let how = Drive { by: app.user(), wait_for_gates: args.wait, ..Drive::default() };
     let show = Show { json: args.json };
-    let code = drive::resume(app, &run, &[], &how, show)?;
+    let code = match &args.with {
+        None => drive::resume(app, &run, &[], &how, show)?,
+        Some(file) => mended(app, &run, file, &how, show)?,
+    };
     answer::open_gates(app, &run, code, args.yes, &how, show)
+}
+
+fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Show) -> Outcome {
+    let (journal, _) = app.existing(Some(run.as_str()))?;
+    let record = app.find_run(journal.as_ref(), Some(run.as_str()))?;
+    let (old, mut state) = app.backend(journal.clone(), Hub::new()).look(run)?;
+    if let Mode::Finished(outcome) = state.mode()
+        && outcome.is_final()
+    {
+        let failure = Failure::usage(format!("run {run} is over: {}", outcome.as_str().replace('_', " ")));
+        return Err(failure.hint(format!("`formula run {}` starts a new one", old.formula)));
+    }
+    let formula = read(app, file)?;
+    let new = planned(app, &formula, &old, record.key.as_deref())?;
+    let taken_up = Event::RunResumed { tool: String::new(), by: String::new() };
+    state.fold(&taken_up).map_err(|corrupt| Failure::new(74, format!("run {run}: {corrupt}")))?;
+    let mending = state.mending(&new);
+    tell(app, &mending, &file.display().to_string());
+    if let Some(failure) = refused(&mending, run) {
+        return Err(failure);
+    }
+    let steps = new.steps.len();
+    drive::drive(app, journal, show, steps, async |backend| backend.mend(run, new, how).await)
+}
+
+/// The mended formula, whatever its file is called.
+fn read(app: &App, file: &std::path::Path) -> Result<Formula, Failure> {
+    let path = app.workdir.join(file);
+    let source = read_file(&path, file.to_path_buf()).map_err(|error| Failure::new(10, error.to_string()))?;
+    load::checked(app, &source, syntax::Options { any_name: true, ..syntax::Options::default() })
+}
+
+/// The plan of the mended formula with the vars that the run was started with.
+fn planned(app: &App, formula: &Formula, old: &Plan, key: Option<&str>) -> Result<Plan, Failure> {
+    let defaults = defaults(old);
+    let was = old.inputs().iter();
+    let given: Vec<Given> = was
+        .filter(|(name, value)| formula.vars.contains_key(*name) && defaults.get(*name) != Some(*value))
+        .map(|(name, value)| Given { name: name.clone(), value: GivenValue::Value(value.clone()), origin: Origin::File })
+        .collect();
+    // What the environment said then counts, for the steps that are finished have seen it.
+    let mut env = app.env.clone();
+    env.extend(old.scopes[0].env.clone());
+    let then = App { ui: app.ui.clone(), env, workdir: old.workdir.clone(), state_dir: app.state_dir.clone() };
+    load::plan(&then, formula, &given, key, false)
+}
+
+/// The values that the vars of the old formula had by themselves: a default that was mended counts.
+fn defaults(old: &Plan) -> Map<String, Value> {
+    let source = SourceFile::new(old.formula_path.clone(), old.formula_source.clone());
+    let options = syntax::Options { any_name: true, lenient: true, ..syntax::Options::default() };
+    let Some(formula) = syntax::parse(&source, &syntax::Builtin::default(), options).formula else { return Map::new() };
+    let required = old.inputs().iter().filter(|(name, _)| formula.vars.get(*name).is_some_and(|var| var.required));
+    let required: Vec<Given> =
+        required.map(|(name, value)| Given { name: name.clone(), value: GivenValue::Value(value.clone()), origin: Origin::File }).collect();
+    let named: HashSet<&String> = required.iter().map(|given| &given.name).collect();
+    let all = inputs(&formula, &required).unwrap_or_default();
+    all.into_iter().filter(|(name, _)| !named.contains(name)).collect()
+}
+
+/// What is kept, done anew, new and gone.
+fn tell(app: &App, mending: &Mending, file: &str) {
+    app.ui.status(&format!("with {file}:"));
+    let line = |lead: &str, names: Vec<String>| {
+        if !names.is_empty() {
+            app.ui.status(&format!("  {lead:6} {}", names.join(", ")));
+        }
+    };
+    line("kept", mending.kept.iter().map(|(id, state)| format!("{id} ({state})")).collect());
+    line("anew", mending.again.iter().map(|(id, why)| format!("{id} ({why})")).collect());
+    line("new", mending.added.clone());
+    line("gone", mending.gone.clone());
+}
+
+fn refused(mending: &Mending, run: &RunId) -> Option<Failure> {
+    let (first, rest) = mending.refused.split_first()?;
+    let now = |now: &str| now.replace("RUN", run.as_str());
+    let mut failure = Failure::usage(format!("refused, and nothing was changed: {}", first.0)).hint(now(&first.1));
+    for (what, how) in rest {
+        failure = failure.hint(format!("also: {what}; {}", now(how)));
+    }
+    Some(failure)
 }

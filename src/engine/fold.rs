@@ -46,6 +46,7 @@ impl RunState {
         }
         match event {
             Event::RunResumed { .. } => self.resume(),
+            Event::PlanReplaced { plan, .. } => self.mend(event, plan)?,
             Event::CancelRequested { .. } => self.cancel = !bent!(IgnoreCancel),
             Event::RollbackRequested { by, to } => self.request_rollback(event, by == "formula", to.as_deref())?,
             Event::RunFinished { outcome, .. } => self.finished = Some(*outcome),

@@ -41,6 +41,8 @@
 //!    as `rolled_back`, after the steps of `[[finally]]`, however those end.
 //! 8. Taken up again, a run tries failed steps again with all their attempts (asking first where something may have been done) and asks held
 //!    ones again where the kind can tell. Checkpoints of steps that were asked and never tried are taken anew.
+//! 9. Just taken up, a run may get another plan (`plan_replaced`). Finished steps must be as they were; so must those that may have left
+//!    something that undo would have to take back. Open gates, and approvals of what is otherwise now, are asked anew.
 
 #[macro_use]
 mod mutation;
@@ -51,6 +53,7 @@ mod corrupt;
 mod decide;
 mod fold;
 mod links;
+mod mend;
 mod queues;
 mod request;
 mod resume;
@@ -61,6 +64,7 @@ mod verdict;
 
 pub use command::Command;
 pub use corrupt::Corrupt;
+pub use mend::Mending;
 pub use request::Refusal;
 pub use state::{Mode, RunState};
 pub use step_state::{Failure, Hold, Origin, StepState, Trouble};

@@ -70,6 +70,10 @@ pub(in crate::engine) enum Mutation {
     KeepHalfUndone,
     /// Undo what a step rests on that could not be undone.
     PassFailedUndo,
+    /// Mend a step that may have left something.
+    MendWhatIsOwed,
+    /// Take an approval for one of whatever comes after it.
+    KeepApprovals,
     /// Roll back past the point of no return.
     PassOneWay,
     /// Look at every step after every event.

@@ -141,6 +141,7 @@ impl RunRecord {
                 self.changed = *changed;
             }
             Event::RunResumed { .. } | Event::RollbackRequested { .. } => self.outcome = None,
+            Event::PlanReplaced { fingerprint, .. } => self.fingerprint.clone_from(fingerprint),
             _ => {}
         }
     }

@@ -54,6 +54,18 @@ pub enum Event {
         /// Who resumed it.
         by: String,
     },
+    /// The run goes on with a mended formula: the plan is replaced. Follows `run_resumed`. Steps that were edited and left nothing behind,
+    /// open gates, and approvals of what was edited are pending again; all others stay where they are.
+    PlanReplaced {
+        /// What "the same command" means now.
+        fingerprint: String,
+        /// The new plan; a blob.
+        plan: Payload,
+        /// Version of the program.
+        tool: String,
+        /// Who mended it.
+        by: String,
+    },
     /// A step was asked. Pending → ready (absent, unknown), done and adopted (present), held (diverged). In doubt → done and created
     /// (present), ready (absent), held (diverged; unknown unless it may be repeated).
     StepProbed {
@@ -238,6 +250,7 @@ impl Event {
             | Self::UndoFailed { step, .. } => Some(step),
             Self::RunStarted { .. }
             | Self::RunResumed { .. }
+            | Self::PlanReplaced { .. }
             | Self::CancelRequested { .. }
             | Self::RollbackRequested { .. }
             | Self::RunFinished { .. } => None,
@@ -249,6 +262,7 @@ impl Event {
         match self {
             Self::RunStarted { .. } => "run_started",
             Self::RunResumed { .. } => "run_resumed",
+            Self::PlanReplaced { .. } => "plan_replaced",
             Self::StepProbed { .. } => "step_probed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::CheckpointSaved { .. } => "checkpoint_saved",

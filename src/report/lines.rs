@@ -42,6 +42,7 @@ impl Lines<'_> {
             Event::RunResumed { by, .. } => {
                 vec![Line::End(format!("{} {} {}", self.style.bold("resumed"), envelope.run, self.style.dim(&format!("by {by}"))))]
             }
+            Event::PlanReplaced { .. } => vec![Line::End(format!("{} from here on", self.style.bold("mended formula")))],
             Event::StepProbed { step, probe, reason, .. } => self.probed(step, probe, *reason),
             Event::AttemptStarted { step, attempt } => vec![self.began(step, *attempt)],
             Event::AttemptSucceeded { step, .. } => vec![self.succeeded(step, envelope.at)],

@@ -64,6 +64,7 @@ impl View {
         match &envelope.event {
             Event::RunStarted { formula, plan, .. } => self.started(formula, plan, envelope.at),
             Event::RunResumed { .. } => self.outcome = None,
+            Event::PlanReplaced { plan, .. } => self.plan = self.find(plan).or(self.plan.take()),
             Event::StepProbed { step, probe, .. } => self.probed(step, probe),
             Event::AttemptStarted { step, attempt } => self.attempt(step, *attempt, envelope.at),
             Event::AttemptSucceeded { step, .. } | Event::StepSkipped { step, .. } => {
@@ -93,10 +94,14 @@ impl View {
     fn started(&mut self, formula: &str, plan: &Payload, at: Timestamp) {
         formula.clone_into(&mut self.formula);
         self.started = Some(at);
-        self.plan = match plan {
+        self.plan = self.find(plan);
+    }
+
+    fn find(&self, plan: &Payload) -> Option<Plan> {
+        match plan {
             Payload::Blob { digest, .. } => (self.find_plan)(digest),
             Payload::Value(value) => serde_json::from_value(value.clone()).ok(),
-        };
+        }
     }
 
     fn probed(&mut self, step: &str, probe: &Probe<Payload, Payload>) {

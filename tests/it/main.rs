@@ -8,6 +8,7 @@ mod doctor;
 mod fmt;
 mod info;
 mod lsp;
+mod mend;
 mod migrate;
 mod release;
 mod release_faults;

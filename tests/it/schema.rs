@@ -135,6 +135,7 @@ fn events() -> Vec<Event> {
     events.extend([
         Event::RunStarted { formula: "f".into(), fingerprint: "sha256:2".into(), plan: blob(), tool: "0.1.0".into(), by: by() },
         Event::RunResumed { tool: "0.1.0".into(), by: by() },
+        Event::PlanReplaced { fingerprint: "sha256:f".into(), plan: blob(), tool: "0.1.0".into(), by: by() },
         Event::AttemptStarted { step: step(), attempt: 2 },
         Event::CheckpointSaved { step: step(), before: small() },
         Event::AttemptSucceeded { step: step(), attempt: 2, output: blob(), one_way: true },

@@ -30,7 +30,7 @@ use super::records::JournalRecords;
 use super::redact::Redactor;
 use super::{Backend, Delivery, Drive, Error};
 use crate::clock::Clock;
-use crate::engine::RunState;
+use crate::engine::{Mode, RunState};
 use crate::journal::{self, Batch, Blob, Held, Holder, Journal, Lease, Lock, LockError, RunRecord};
 use crate::model::{Envelope, Event, JOURNAL_VERSION, Payload, Plan, Request, RunId, Timestamp, Verdict, digest_of_bytes};
 use crate::plan::Resolver;
@@ -246,9 +246,62 @@ impl LocalBackend {
             }
             Payload::Blob { digest, .. } => read_blob(self.0.journal.as_ref(), digest)?,
         };
-        let plan = Arc::new(plan);
-        let state = RunState::replay(plan.clone(), &entries).map_err(|corrupt| damaged(format!("run {run}: {corrupt}")))?;
-        Ok((plan, state, entries))
+        let mut entries = entries;
+        for entry in &mut entries {
+            // The core reads no blobs.
+            if let Event::PlanReplaced { plan, .. } = &mut entry.event
+                && let Payload::Blob { digest, .. } = plan
+            {
+                *plan = Payload::Value(read_blob(self.0.journal.as_ref(), digest)?);
+            }
+        }
+        let state = RunState::replay(Arc::new(plan), &entries).map_err(|corrupt| damaged(format!("run {run}: {corrupt}")))?;
+        Ok((state.plan().clone(), state, entries))
+    }
+
+    /// Takes up a run, with another plan if there is one.
+    async fn take_up(&self, run: &RunId, first: &[Request], mended: Option<Plan>, how: &Drive) -> Result<Verdict, Error> {
+        let (plan, ..) = self.load(run)?;
+        let (secrets, redactor) = self.resolve(mended.as_ref().unwrap_or(&plan))?;
+        let signals = self.signals()?;
+        let mut lock = self.lock(&plan, how).await?;
+        let _ = lock.describe(&Held { holder: self.0.holder.clone(), run: Some(run.clone()) });
+        if let Some(dead) = self.0.journal.holder(run)? {
+            self.no_orphans(&dead).await?;
+        }
+        let last_request = self.0.journal.requests(run, 0)?.last().map_or(0, |(number, _)| *number);
+        let lease = self.0.journal.acquire(run, &self.0.holder)?;
+        // Only now is nobody else writing: what is read here is the end of the record.
+        let (_, mut state, entries) = self.load(run)?;
+        for request in first {
+            state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint })?;
+        }
+        if let (Mode::Finished(outcome), Some(_)) = (state.mode(), &mended)
+            && outcome.is_final()
+        {
+            self.0.journal.release(&lease)?;
+            return Err(Error::Refused { message: "the run is over".into(), hint: Some("`formula run` starts a new one".into()) });
+        }
+        let (started, next) = (entries[0].at.to_string(), entries.len() as u64 + 1);
+        let mut recorder =
+            Recorder::new(self.0.journal.clone(), lease.clone(), self.0.clock.clone(), self.0.hub.clone(), redactor.clone(), next);
+        let resumed = Event::RunResumed { tool: self.0.tool.clone(), by: how.by.clone() };
+        recorder.record(&mut state, resumed)?;
+        if let Some(plan) = &mended {
+            if let Some((what, now)) = state.mending(plan).refused.into_iter().next() {
+                self.0.journal.release(&lease)?;
+                return Err(Error::Refused { message: what, hint: Some(now.replace("RUN", run.as_str())) });
+            }
+            recorder.record_plan(&mut state, plan, &self.0.tool, &how.by)?;
+        }
+        let shared = Arc::new(self.shared(state.plan().clone(), run, started, secrets, redactor));
+        let mut driver = Driver::new(shared, state, recorder, self.0.journal.clone(), how.clone(), last_request);
+        for request in first {
+            driver.requested(request)?;
+        }
+        let verdict = self.drive(driver, &lease, signals).await?;
+        drop(lock);
+        Ok(verdict)
     }
 
     fn first_batch(&self, run: &RunId, started: Timestamp, plan: &Plan, how: &Drive) -> (Batch, Arc<Envelope>) {
@@ -305,33 +358,11 @@ impl Backend for LocalBackend {
     }
 
     async fn resume(&self, run: &RunId, first: &[Request], how: &Drive) -> Result<Verdict, Error> {
-        let (plan, ..) = self.load(run)?;
-        let (secrets, redactor) = self.resolve(&plan)?;
-        let signals = self.signals()?;
-        let mut lock = self.lock(&plan, how).await?;
-        let _ = lock.describe(&Held { holder: self.0.holder.clone(), run: Some(run.clone()) });
-        if let Some(dead) = self.0.journal.holder(run)? {
-            self.no_orphans(&dead).await?;
-        }
-        let last_request = self.0.journal.requests(run, 0)?.last().map_or(0, |(number, _)| *number);
-        let lease = self.0.journal.acquire(run, &self.0.holder)?;
-        // Only now is nobody else writing: what is read here is the end of the record.
-        let (plan, state, entries) = self.load(run)?;
-        for request in first {
-            state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint })?;
-        }
-        let (started, next) = (entries[0].at.to_string(), entries.len() as u64 + 1);
-        let shared = Arc::new(self.shared(plan, run, started, secrets, redactor.clone()));
-        let recorder = Recorder::new(self.0.journal.clone(), lease.clone(), self.0.clock.clone(), self.0.hub.clone(), redactor, next);
-        let mut driver = Driver::new(shared, state, recorder, self.0.journal.clone(), how.clone(), last_request);
-        let resumed = Event::RunResumed { tool: self.0.tool.clone(), by: how.by.clone() };
-        driver.recorder.record(&mut driver.state, resumed)?;
-        for request in first {
-            driver.requested(request)?;
-        }
-        let verdict = self.drive(driver, &lease, signals).await?;
-        drop(lock);
-        Ok(verdict)
+        self.take_up(run, first, None, how).await
+    }
+
+    async fn mend(&self, run: &RunId, plan: Plan, how: &Drive) -> Result<Verdict, Error> {
+        self.take_up(run, &[], Some(plan), how).await
     }
 
     async fn request(&self, run: &RunId, request: &Request) -> Result<Delivery, Error> {

@@ -11,7 +11,7 @@ use crate::backend::redact::Redactor;
 use crate::clock::Clock;
 use crate::engine::RunState;
 use crate::journal::{Ack, Batch, Blob, Journal, Lease};
-use crate::model::{BLOB_THRESHOLD, Envelope, Event, JOURNAL_VERSION, Payload, canonical_json, digest_of_bytes};
+use crate::model::{BLOB_THRESHOLD, Envelope, Event, JOURNAL_VERSION, Payload, Plan, canonical_json, digest_of_bytes};
 use crate::report::Hub;
 
 /// A batch on its way to the disk, with what may start once it is there.
@@ -65,6 +65,25 @@ impl<T> Recorder<T> {
         state.take(&envelope).map_err(|corrupt| Error::Internal(format!("the driver made an event that does not fit: {corrupt}")))?;
         self.next += 1;
         self.batch.entries.push(envelope);
+        Ok(())
+    }
+
+    /// Folds and adds that the plan is replaced: a blob in the journal, and the plan itself for the core, which reads none.
+    pub(super) fn record_plan(&mut self, state: &mut RunState, plan: &Plan, tool: &str, by: &str) -> Result<(), Error> {
+        let event = |plan_is: Payload| Event::PlanReplaced {
+            fingerprint: plan.fingerprint.clone(),
+            plan: plan_is,
+            tool: tool.to_owned(),
+            by: by.to_owned(),
+        };
+        let value = serde_json::to_value(plan).expect("plain data");
+        let bytes = serde_json::to_vec(plan).expect("plain data");
+        let digest = digest_of_bytes(&bytes);
+        self.record(state, event(Payload::Value(value)))?;
+        if let Some(entry) = self.batch.entries.last_mut() {
+            entry.event = event(Payload::Blob { digest: digest.clone(), size: bytes.len() as u64 });
+        }
+        self.batch.blobs.push(Blob { digest, bytes });
         Ok(())
     }
 

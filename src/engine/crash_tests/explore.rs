@@ -56,6 +56,7 @@ fn visit(sim: &Sim, kills: u8, counts: &mut Counts, open: &mut Vec<Sim>) -> Resu
     if sim.kills < kills {
         moves.push(Move::Crash { roll_back: false });
         moves.extend((!sim.memory.rolled).then_some(Move::Crash { roll_back: true }));
+        moves.extend(sim.formula.mended.as_ref().map(|_| Move::Mend));
         counts.kills += 1;
     }
     for next in moves {
@@ -104,13 +105,18 @@ pub(super) fn followers(sim: &Sim, outcome: Outcome) -> Result<Vec<Sim>, Broken>
     if sim.memory.rolled || !matches!(outcome, Outcome::Done | Outcome::Held) {
         return Ok(Vec::new());
     }
+    let mut all = Vec::new();
+    if outcome == Outcome::Held && sim.formula.mended.is_some() {
+        all.extend(sim.mend_late()?);
+    }
     if let Err(refusal) = sim.state.check_request(&Request::Rollback { by: "me".into(), to: None }) {
         laws::refused(sim, &refusal)?;
-        return Ok(Vec::new());
+        return Ok(all);
     }
     next.take_up(true)?;
     next.make(Move::Commit)?;
-    Ok(vec![next])
+    all.push(next);
+    Ok(all)
 }
 
 /// Equal where everything that can follow is equal.
@@ -135,7 +141,7 @@ fn fingerprint(sim: &Sim) -> u128 {
             (task.step, task.work, phase).hash(hasher);
         }
         (&sim.world, &sim.memory, &sim.durable_memory, sim.over).hash(hasher);
-        (sim.now, sim.failed, sim.kills, sim.pending.is_empty()).hash(hasher);
+        (sim.now, sim.failed, sim.kills, sim.pending.is_empty(), sim.formula.mended.is_some()).hash(hasher);
     });
     u128::from(hashers.0.finish()) << 64 | u128::from(hashers.1.finish())
 }

@@ -1,5 +1,6 @@
 //! What is run in the crash tests: a plan, the nature of its steps, what a person does meanwhile, and how it has to end.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::world::{Content, Nature};
@@ -32,6 +33,8 @@ pub(super) struct Formula {
     pub(super) leaves: Vec<Option<Content>>,
     /// How often it is cut off.
     pub(super) kills: u8,
+    /// What a person may mend it into.
+    pub(super) mended: Option<Rc<Formula>>,
 }
 
 /// Builds a formula step by step.
@@ -105,6 +108,7 @@ impl Builder {
             ends: Some(ends),
             leaves,
             kills,
+            mended: None,
         }
     }
 }

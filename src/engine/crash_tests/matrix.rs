@@ -7,7 +7,7 @@ use super::world::{Content, Nature, Point, Sight};
 use crate::model::{Gate, Outcome};
 
 /// More than anybody tries.
-const ALWAYS: u8 = u8::MAX;
+pub(super) const ALWAYS: u8 = u8::MAX;
 
 /// Can be asked, may be repeated, puts back what was there.
 fn plain() -> Nature {
@@ -59,6 +59,7 @@ pub(super) fn formulas() -> Vec<Formula> {
     all.extend(finals());
     all.extend(errands());
     all.extend(parallel());
+    all.extend(super::mend::formulas());
     all
 }
 

@@ -5,6 +5,7 @@ mod explore;
 mod formula;
 mod laws;
 mod matrix;
+mod mend;
 mod person;
 mod random;
 mod sim;

@@ -59,6 +59,8 @@ pub(super) enum Move {
     Finish(Outcome),
     /// The driver dies; whoever takes up the run rolls it back, or not.
     Crash { roll_back: bool },
+    /// The driver dies; whoever takes up the run mends its formula.
+    Mend,
 }
 
 /// What is remembered of a step's history.
@@ -88,6 +90,8 @@ pub(super) struct Memory {
 #[derive(Debug, Clone)]
 pub(super) struct Sim {
     pub(super) formula: Rc<Formula>,
+    /// As it was before anybody mended it.
+    base: Rc<Formula>,
     pub(super) world: Vec<Cell>,
     pub(super) durable: Vec<Rc<Envelope>>,
     pub(super) pending: Vec<Rc<Envelope>>,
@@ -131,6 +135,7 @@ impl Sim {
             kills: 0,
             drives: 1,
             path: Vec::new(),
+            base: formula.clone(),
             formula,
         };
         let plan = Payload::Value(serde_json::Value::Null);
@@ -161,8 +166,8 @@ impl Sim {
     }
 
     fn replay(&self) -> Result<RunState, Broken> {
-        let mut state = RunState::replay(self.formula.plan.clone(), self.durable.iter().map(|event| &**event))
-            .map_err(|corrupt| corrupt.to_string())?;
+        let mut state =
+            RunState::replay(self.base.plan.clone(), self.durable.iter().map(|event| &**event)).map_err(|corrupt| corrupt.to_string())?;
         state.tick(self.now);
         Ok(state)
     }
@@ -311,6 +316,13 @@ impl Sim {
                 self.memory = self.durable_memory.clone();
                 self.take_up(roll_back)?;
             }
+            Move::Mend => {
+                self.kills += 1;
+                self.pending.clear();
+                self.memory = self.durable_memory.clone();
+                self.take_up(false)?;
+                self.mend()?;
+            }
         }
         self.commission()
     }
@@ -325,6 +337,8 @@ impl Sim {
         (self.over, self.stopping, self.failed) = (None, false, false);
         self.memory.past.iter_mut().for_each(|past| past.tries = 0);
         self.state = self.replay()?;
+        let mended = self.durable.iter().any(|entry| matches!(entry.event, Event::PlanReplaced { .. }));
+        self.formula = self.base.mended.clone().filter(|_| mended).unwrap_or_else(|| self.base.clone());
         self.record(Event::RunResumed { tool: String::new(), by: String::new() })?;
         if roll_back {
             let request = Request::Rollback { by: "me".into(), to: None };

@@ -34,7 +34,7 @@ fn thousands(number: u64) -> String {
 }
 
 /// All of them, each with a formula that notices it. The last two are made by the driver of these tests.
-const MISTAKES: [(Mutation, &str); 28] = [
+const MISTAKES: [(Mutation, &str); 30] = [
     (Mutation::IgnoreNeeds, "fan-in"),
     (Mutation::FinallyEarly, "finally"),
     (Mutation::IgnoreSlots, "fan-out"),
@@ -60,6 +60,8 @@ const MISTAKES: [(Mutation, &str); 28] = [
     (Mutation::PassFailedUndo, "an undo that always fails"),
     (Mutation::UndoOnWordToRetry, "a timeout after Before that nobody can judge"),
     (Mutation::KeepHalfUndone, "rolled back in part, then done again"),
+    (Mutation::MendWhatIsOwed, "not mended: it left half of it"),
+    (Mutation::KeepApprovals, "mended past an approval"),
     (Mutation::PassOneWay, "past the point of no return"),
     (Mutation::EffectFirst, "Blind, Never, Nothing"),
     (Mutation::UndoFirst, "rolled back"),

@@ -180,6 +180,9 @@ pub(super) fn write_batch(connection: &Connection, id: i64, batch: &Batch) -> ru
             Event::RunResumed { .. } | Event::RollbackRequested { .. } => {
                 connection.execute("UPDATE runs SET outcome = NULL WHERE id = ?1", [id])?;
             }
+            Event::PlanReplaced { fingerprint, .. } => {
+                connection.execute("UPDATE runs SET fingerprint = ?2 WHERE id = ?1", params![id, fingerprint])?;
+            }
             _ => {}
         }
     }
