@@ -23,6 +23,7 @@ pub mod image_pull;
 pub mod image_push;
 pub mod image_tag;
 pub mod kit;
+pub mod laws;
 pub mod migrate;
 pub mod migrations;
 pub mod preflight;
@@ -30,6 +31,8 @@ pub mod shell;
 pub mod survey;
 pub mod world;
 pub mod write_file;
+
+use std::sync::OnceLock;
 
 use contract::StepType;
 
@@ -57,7 +60,33 @@ pub static BUILTIN: &[&dyn StepType] = &[
     &write_file::WriteFile,
 ];
 
-/// The built-in kind of that name.
+/// Kinds of other crates that this program has beside [`BUILTIN`].
+static ADDED: OnceLock<Vec<&'static dyn StepType>> = OnceLock::new();
+
+/// Adds kinds of another crate. To be called once, at the start of a program, before anything asks for kinds.
+///
+/// # Errors
+/// In words: where a name is taken or no name, or when it is called again.
+pub fn add(kinds: &[&'static dyn StepType]) -> Result<(), String> {
+    let mut names: Vec<&str> = BUILTIN.iter().map(|step| step.meta().kind).collect();
+    for name in kinds.iter().map(|step| step.meta().kind) {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            return Err(format!("`{name}` is not the name of a kind: lower-case letters, digits and `-`"));
+        }
+        if names.contains(&name) {
+            return Err(format!("there is a kind `{name}` already"));
+        }
+        names.push(name);
+    }
+    ADDED.set(kinds.to_vec()).map_err(|_| "kinds were added before".to_owned())
+}
+
+/// Every kind of this program: [`BUILTIN`], then those that were added.
+pub fn all() -> impl Iterator<Item = &'static dyn StepType> {
+    BUILTIN.iter().copied().chain(ADDED.get().into_iter().flatten().copied())
+}
+
+/// The kind of that name.
 pub fn find(kind: &str) -> Option<&'static dyn StepType> {
-    BUILTIN.iter().copied().find(|step| step.meta().kind == kind)
+    all().find(|step| step.meta().kind == kind)
 }

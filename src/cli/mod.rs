@@ -39,12 +39,24 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser as _;
+use formula_steps::contract::StepType;
 
 use self::app::App;
 use self::failure::{Failure, Outcome};
 use self::root::{Command, Global, Root};
 use self::ui::Ui;
 use crate::syntax::manual as kind;
+
+/// Runs the program with kinds of other crates beside its own; returns the exit code.
+pub fn main_with(kinds: &[&'static dyn StepType], args: Vec<OsString>) -> u8 {
+    match formula_steps::add(kinds) {
+        Ok(()) => main(args),
+        Err(problem) => {
+            Ui::new(ui::ColorChoice::Never, true, true, true, 0).err(&format!("error: {problem}"));
+            1
+        }
+    }
+}
 
 /// Runs the program; returns the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {

@@ -30,20 +30,21 @@ pub const GATE_BEHAVIOUR: Behaviour = Behaviour { effect: Effect::ReadOnly, repe
 
 /// The kinds of `formula-steps` with the engine's own. Schemas are made when first asked for.
 pub struct Builtin {
-    steps: &'static [&'static dyn StepType],
+    steps: Vec<&'static dyn StepType>,
     /// One per entry of `steps`, then one per own kind.
     schemas: Vec<OnceLock<Value>>,
 }
 
 impl Default for Builtin {
     fn default() -> Self {
-        Self::new(formula_steps::BUILTIN)
+        Self::new(formula_steps::all())
     }
 }
 
 impl Builtin {
     /// These kinds with the engine's own.
-    pub fn new(steps: &'static [&'static dyn StepType]) -> Self {
+    pub fn new(steps: impl IntoIterator<Item = &'static dyn StepType>) -> Self {
+        let steps: Vec<_> = steps.into_iter().collect();
         let schemas = (0..steps.len() + gates::OWN.len()).map(|_| OnceLock::new()).collect();
         Self { steps, schemas }
     }

@@ -83,7 +83,7 @@ pub fn check(source: &SourceFile, kinds: &dyn Kinds, options: Options) -> Parsed
 /// A file that is not TOML; every problem with its place.
 pub fn plain(source: &SourceFile, options: Options) -> Result<toml::Table, Vec<Diagnostic>> {
     let (patch, found) = readable(source, options)?;
-    let nobody = Builtin::new(&[]);
+    let nobody = Builtin::new([]);
     let cx = Cx::new(source, &patch, &nobody);
     for error in DeTable::parse_recoverable(&patch.text).1 {
         cx.report(if error.message() == "duplicate key" { duplicate_key(&cx, &error) } else { syntax_error(&error) });

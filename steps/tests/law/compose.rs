@@ -3,7 +3,7 @@
 use formula_steps::world::fake::{FakeFile, Repo, State};
 use serde_json::{Value, json};
 
-use super::harness::Case;
+use formula_steps::laws::Case;
 
 const TEMPLATE: &str = "\
 services:

@@ -7,7 +7,7 @@ use formula_steps::world::{Cancel, ComposeFile, OutputBuffer, Up};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use super::harness::Case;
+use formula_steps::laws::Case;
 
 const OLD: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
 const NEW: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000002";

@@ -5,7 +5,7 @@ use formula_steps::world::fake::{
 };
 use serde_json::{Value, json};
 
-use super::harness::{Case, SECRET, SECRET_NAME};
+use formula_steps::laws::{Case, SECRET, SECRET_NAME};
 
 const HOST: &str = "registry.test";
 const OLD: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";

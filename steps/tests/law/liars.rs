@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::harness::{Case, SECRET_NAME, judge};
+use formula_steps::laws::{Case, SECRET_NAME, judge};
 
 /// Makes the file `mark`, with one lie.
 struct Liar(Lie);

@@ -6,7 +6,7 @@ use formula_steps::migrations::Place;
 use formula_steps::world::fake::{FakeFile, FakeProgram, FakeRef, Remote, Repo, State};
 use serde_json::{Value, json};
 
-use super::harness::Case;
+use formula_steps::laws::Case;
 
 fn case(kind: &'static str, name: &'static str, params: Value, set_up: impl FnOnce(&mut State)) -> Case {
     let mut state = State::default();

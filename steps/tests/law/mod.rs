@@ -1,10 +1,8 @@
-//! What the laws are made of: the cases, the rules, and kinds that break them.
+//! What the laws are tried on: the cases, and kinds that break them.
 
 pub mod cases;
 mod compose;
 mod compose_up;
 mod docker;
-pub mod harness;
 mod liars;
 mod local;
-mod rules;

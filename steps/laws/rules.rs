@@ -1,8 +1,8 @@
 //! The laws. Each gives the number of checks it made, or what breaks it.
 
-use formula_steps::contract::{Class, Effect, Probe, Repeat, StepError, StepType, Undo};
-use formula_steps::world::fake::{Fault, What, When};
-use formula_steps::world::{Cancel, CancelLevel, PortErrorKind};
+use crate::contract::{Class, Effect, Probe, Repeat, StepError, StepType, Undo};
+use crate::world::fake::{Fault, What, When};
+use crate::world::{Cancel, CancelLevel, PortErrorKind};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::Value;
 use std::time::Duration;
@@ -13,7 +13,7 @@ type Judgement = Result<usize, String>;
 type Law = for<'a> fn(&'a dyn StepType, &'a Case) -> BoxFuture<'a, Judgement>;
 
 /// All laws by name.
-pub static LAWS: &[(&str, Law)] = &[
+pub(super) static LAWS: &[(&str, Law)] = &[
     ("a probe changes nothing", |step, case| probe_changes_nothing(step, case).boxed()),
     ("run makes a probe answer present", |step, case| run_makes_present(step, case).boxed()),
     ("running again changes nothing", |step, case| run_again(step, case).boxed()),

@@ -1,20 +1,21 @@
 //! What a case is, the world it is tried in, and the bookkeeping.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use formula_steps::contract::{Behaviour, Context, Effect, Probe, StepError, StepType};
-use formula_steps::world::fake::{Call, FakeWorld, Faults, State};
-use formula_steps::world::{OutputBuffer, Secret};
+use crate::contract::{Behaviour, Context, Effect, Probe, StepError, StepType};
+use crate::world::fake::{Call, FakeWorld, Faults, State};
+use crate::world::{OutputBuffer, Secret};
 use serde_json::Value;
 
 use super::rules::LAWS;
 
 /// The folder every case works in.
 pub const DIR: &str = "/acme";
-/// Name of the secret every step is handed.
+/// Name of the secret that every step is handed.
 pub const SECRET_NAME: &str = "LAW_TOKEN";
 /// Its value, which must not be seen anywhere.
 pub const SECRET: &str = "hunter2-hunter2-hunter2";
@@ -32,15 +33,15 @@ pub struct Case {
 }
 
 /// A fresh world of a case, with a context in it.
-pub struct Trial {
-    pub fake: FakeWorld,
-    pub cx: Context,
-    pub log: Arc<OutputBuffer>,
-    pub params: Value,
+pub(super) struct Trial {
+    pub(super) fake: FakeWorld,
+    pub(super) cx: Context,
+    pub(super) log: Arc<OutputBuffer>,
+    pub(super) params: Value,
 }
 
 impl Trial {
-    pub fn new(case: &Case) -> Self {
+    pub(super) fn new(case: &Case) -> Self {
         let fake = FakeWorld::from_state(case.state.clone());
         let log = Arc::new(OutputBuffer::new());
         let mut cx = Context::bare(fake.world(), Path::new(DIR));
@@ -49,12 +50,12 @@ impl Trial {
         Self { fake, cx, log, params: case.params.clone() }
     }
 
-    pub async fn probe(&self, step: &dyn StepType) -> Result<Probe<Value, Value>, String> {
+    pub(super) async fn probe(&self, step: &dyn StepType) -> Result<Probe<Value, Value>, String> {
         within(step.probe(&self.cx, &self.params)).await?.map_err(|error| format!("the probe fails: {}", told(&error)))
     }
 
     /// The checkpoint of a world in which the effect is not there.
-    pub async fn checkpoint(&self, step: &dyn StepType) -> Result<Option<Value>, String> {
+    pub(super) async fn checkpoint(&self, step: &dyn StepType) -> Result<Option<Value>, String> {
         match self.probe(step).await? {
             Probe::Absent { before, .. } => Ok(Some(before)),
             Probe::Unknown { .. } if !self.behaviour(step).probes => Ok(None),
@@ -64,19 +65,19 @@ impl Trial {
         }
     }
 
-    pub async fn run(&self, step: &dyn StepType, before: Option<&Value>) -> Result<Value, String> {
+    pub(super) async fn run(&self, step: &dyn StepType, before: Option<&Value>) -> Result<Value, String> {
         self.try_run(step, before).await?.map_err(|error| format!("the run fails: {}", told(&error)))
     }
 
-    pub async fn try_run(&self, step: &dyn StepType, before: Option<&Value>) -> Result<Result<Value, StepError>, String> {
+    pub(super) async fn try_run(&self, step: &dyn StepType, before: Option<&Value>) -> Result<Result<Value, StepError>, String> {
         within(step.run(&self.cx, &self.params, before)).await
     }
 
-    pub async fn undo(&self, step: &dyn StepType, before: Option<&Value>, output: Option<&Value>) -> Result<(), String> {
+    pub(super) async fn undo(&self, step: &dyn StepType, before: Option<&Value>, output: Option<&Value>) -> Result<(), String> {
         self.try_undo(step, before, output).await?.map_err(|error| format!("the undo fails: {}", told(&error)))
     }
 
-    pub async fn try_undo(
+    pub(super) async fn try_undo(
         &self,
         step: &dyn StepType,
         before: Option<&Value>,
@@ -86,7 +87,7 @@ impl Trial {
     }
 
     /// The world, without the run's scratch folder, which goes with the run, and the state folder, which remembers what was undone too.
-    pub fn snapshot(&self) -> Value {
+    pub(super) fn snapshot(&self) -> Value {
         let mut snapshot = self.fake.snapshot();
         if let Some(files) = snapshot["files"].as_object_mut() {
             files.retain(|path, _| ![&self.cx.scratch, &self.cx.state].into_iter().any(|own| Path::new(path).starts_with(own)));
@@ -95,17 +96,17 @@ impl Trial {
     }
 
     /// Calls that change something outside the run's scratch folder, programs aside: what those do is in the snapshot.
-    pub fn changes(&self) -> Vec<&'static str> {
+    pub(super) fn changes(&self) -> Vec<&'static str> {
         let scratch = self.cx.scratch.to_string_lossy();
         let counts = |call: &Call| call.changes && call.op != "process.run" && !call.detail.starts_with(&*scratch);
         self.fake.calls().into_iter().filter(counts).map(|call| call.op).collect()
     }
 
-    pub fn behaviour(&self, step: &dyn StepType) -> Behaviour {
+    pub(super) fn behaviour(&self, step: &dyn StepType) -> Behaviour {
         step.behaviour(&self.params)
     }
 
-    pub fn faults(&self, faults: Faults) {
+    pub(super) fn faults(&self, faults: Faults) {
         self.fake.forget_calls();
         self.fake.set_faults(faults);
     }
@@ -116,12 +117,12 @@ async fn within<T>(work: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(Duration::from_secs(10), work).await.map_err(|_| "it hangs".to_owned())
 }
 
-pub fn told(error: &StepError) -> String {
+pub(super) fn told(error: &StepError) -> String {
     format!("{} ({})", error.message, error.class.as_str())
 }
 
 /// Where two worlds differ, for the message.
-pub fn same(found: &Value, expected: &Value, what: &str) -> Result<(), String> {
+pub(super) fn same(found: &Value, expected: &Value, what: &str) -> Result<(), String> {
     if found == expected {
         return Ok(());
     }
@@ -141,6 +142,7 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds the results of other cases.
     pub fn add(&mut self, other: Self) {
         for (law, count) in other.counts {
             *self.counts.entry(law).or_default() += count;
@@ -148,18 +150,19 @@ impl Tally {
         self.broken.extend(other.broken);
         self.cases += other.cases;
     }
+}
 
-    /// Shown with `--nocapture`.
-    #[expect(clippy::print_stdout, reason = "the counts are for the person who runs the test")]
-    pub fn print(&self) {
-        println!("laws: {} cases, {} checks", self.cases, self.counts.values().sum::<usize>());
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "laws: {} cases, {} checks", self.cases, self.counts.values().sum::<usize>())?;
         for (law, count) in &self.counts {
-            println!("  {count:5} {law}");
+            writeln!(f, "  {count:5} {law}")?;
         }
+        self.broken.iter().try_for_each(|line| writeln!(f, "broken: {line}"))
     }
 }
 
-/// Holds one case against all laws.
+/// Holds one use of a kind against all laws.
 pub async fn judge(step: &dyn StepType, case: &Case) -> Tally {
     let mut tally = Tally { cases: 1, ..Tally::default() };
     for (law, rule) in LAWS {
