@@ -64,7 +64,7 @@ fn list(app: &App, json: bool) {
 fn told(ui: &Ui, kind: &Kind) -> String {
     let paint = |text: &str, style: &str| if ui.color_out { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() };
     let mut out = format!("{}  {}\n\n", paint(kind.name, "1"), kind.summary);
-    for (name, words) in [("effect", kind.effect()), ("undo", kind.undo()), ("after a crash", kind.repeat())] {
+    for (name, words) in [("effect", kind.effect()), ("probe", kind.probe()), ("undo", kind.undo()), ("after a crash", kind.repeat())] {
         let _ = writeln!(out, "{}  {words}", paint(&format!("{name:13}"), "2"));
     }
     let mut part = |name: &str, fields: &[Field], marks: bool| {

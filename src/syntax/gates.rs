@@ -28,7 +28,7 @@ pub static OWN: [Own; 3] = [
         summary: "Waits until a person approves, without holding a slot",
         example: "[[steps]]\nid = \"approve\"\nuses = \"approve\"\nwith = { prompt = \"Ship it?\", expires = \"24h\" }\n",
         params: approve,
-        outputs: || Some(object(&["by", "at"])),
+        outputs: || Some(object(&[("by", "Who approved; `timer` where time decided."), ("at", "When, as in 2026-01-02T03:04:05Z.")])),
         check: |params| durations(params, &["expires"]),
     },
     Own {
@@ -44,7 +44,7 @@ pub static OWN: [Own; 3] = [
         summary: "Waits for a time, or until a probe says yes, without holding a slot",
         example: "[[steps]]\nid = \"settle\"\nuses = \"wait\"\nwith = { for = \"30s\" }\n",
         params: wait,
-        outputs: || Some(object(&["at"])),
+        outputs: || Some(object(&[("at", "When it was over, as in 2026-01-02T03:04:05Z.")])),
         check: check_wait,
     },
 ];
@@ -89,8 +89,9 @@ fn wait() -> Value {
     })
 }
 
-fn object(names: &[&str]) -> Value {
-    let properties: serde_json::Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+fn object(texts: &[(&str, &str)]) -> Value {
+    let property = |(name, doc): &(&str, &str)| ((*name).to_owned(), json!({ "type": "string", "description": doc }));
+    let properties: serde_json::Map<String, Value> = texts.iter().map(property).collect();
     json!({ "type": "object", "properties": properties })
 }
 

@@ -81,6 +81,20 @@ impl Kind {
         }
     }
 
+    /// What it can be asked, in a few words.
+    pub fn probe(&self) -> &'static str {
+        match self.behaviour {
+            Some(_) if ["shell", "http-request"].contains(&self.name) => "asked first where `with` has a `probe`, else it always acts",
+            Some(behaviour) if behaviour.probes && behaviour.effect == Effect::ReadOnly => "looking is all that it does",
+            Some(behaviour) if behaviour.probes => {
+                "asked first: where it is so already nothing is done, and what is not its own is left alone"
+            }
+            Some(_) => "cannot be asked: it always acts",
+            None if self.name == "formula" => "as its steps are",
+            None => "nothing to ask",
+        }
+    }
+
     /// How it is taken back, in a few words.
     pub fn undo(&self) -> &'static str {
         match self.behaviour.map(|behaviour| behaviour.undo) {
@@ -221,7 +235,8 @@ mod tests {
     fn every_kind_says_what_each_param_is_for() {
         for kind in all() {
             assert!(!kind.summary.is_empty() && kind.example.contains(&format!("\"{}\"", kind.name)), "{}", kind.name);
-            for field in fields(&kind.params) {
+            let outputs = kind.outputs.as_ref().map(fields).unwrap_or_default();
+            for field in fields(&kind.params).into_iter().chain(outputs) {
                 assert!(!field.doc.is_empty() && !field.takes.is_empty(), "{}: `{}`", kind.name, field.name);
             }
         }

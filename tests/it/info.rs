@@ -121,6 +121,23 @@ fn every_kind_and_every_code_can_be_asked_for() {
 }
 
 #[test]
+fn the_example_of_every_kind_passes_check_as_it_is() {
+    let sandbox = Sandbox::in_memory();
+    let steps = ask(&sandbox, "steps --json").exits(0).json();
+    let kinds = steps[0]["steps"].as_array().expect("a list");
+    for kind in kinds {
+        let (name, example) = (kind["kind"].as_str().expect("a name"), kind["example"].as_str().expect("a text"));
+        // Secrets that it names are declared elsewhere in a formula.
+        let names = example.split('"').filter(|word| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
+        let declared: std::collections::BTreeSet<String> = names.map(|name| format!("{name} = {{ from = \"env:{name}\" }}\n")).collect();
+        let secrets = declared.into_iter().collect::<String>();
+        sandbox.write(&format!("formulas/{name}.toml"), format!("name = \"{name}\"\n[secrets]\n{secrets}{example}\n"));
+    }
+    assert!(kinds.len() > 15);
+    ask(&sandbox, "check").exits(0).stderr_has(&format!("{} formulas checked", kinds.len()));
+}
+
+#[test]
 fn graph_draws_a_run_with_the_state_and_the_time_of_each_step() {
     let sandbox = sandbox();
     held(&sandbox);

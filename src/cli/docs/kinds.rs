@@ -45,8 +45,9 @@ fn page(kind: &Kind, text: &str) -> String {
     let mut page = format!("# `{}`\n\n{text}\n\n", kind.name);
     let _ = writeln!(
         page,
-        "| | |\n|---|---|\n| effect | {} |\n| undo | {} |\n| after a cut-off | {} |",
+        "| | |\n|---|---|\n| effect | {} |\n| probe | {} |\n| undo | {} |\n| after a cut-off | {} |",
         kind.effect(),
+        kind.probe(),
         kind.undo(),
         kind.repeat()
     );
