@@ -24,20 +24,21 @@ pub fn file_schema(kinds: &Builtin) -> Value {
     let mut choices = Vec::new();
     let mut rules = Vec::new();
     for kind in kinds.names() {
-        choices.push((kind, summary(kind)));
+        choices.push((kind, told(kind).0));
         let name = format!("with-{kind}");
-        rules.push(json!({
-            "if": { "properties": { "uses": { "const": kind } }, "required": ["uses"] },
-            "then": { "properties": { "with": { "$ref": format!("#/$defs/{name}") } } }
-        }));
-        if let Some(params) = kinds.params_schema(kind) {
-            params_of(&name, params, &mut defs);
+        let Some(params) = kinds.params_schema(kind) else { continue };
+        let mut then = json!({ "properties": { "with": { "$ref": format!("#/$defs/{name}") } } });
+        if params["required"].as_array().is_some_and(|required| !required.is_empty()) {
+            then["required"] = json!(["with"]);
         }
+        rules.push(json!({ "if": { "properties": { "uses": { "const": kind } }, "required": ["uses"] }, "then": then }));
+        params_of(&name, params, &mut defs);
+        describe(kind, &mut defs[&name]);
     }
     let mut step = step(&choices);
     step["allOf"] = rules.into();
     defs.insert("step".into(), step);
-    json!({
+    let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Formula",
         "description": "A formula: steps that form a DAG, with inputs, secrets and what to do on failure.",
@@ -46,7 +47,35 @@ pub fn file_schema(kinds: &Builtin) -> Value {
         "additionalProperties": false,
         "properties": document(),
         "$defs": defs
-    })
+    });
+    keep_words(&mut schema);
+    schema
+}
+
+/// Says on `with` what the kind does, and shows it.
+fn describe(kind: &str, with: &mut Value) {
+    let (summary, example) = told(kind);
+    with["description"] = format!("Params of `{kind}`: {summary}.\n\n```toml\n{}\n```", example.trim()).into();
+    let table = toml::from_str::<Value>(example).unwrap_or_default();
+    let shown = &table["steps"][0]["with"];
+    if shown.is_object() {
+        with["examples"] = json!([shown]);
+    }
+}
+
+/// What stands beside a reference does not count in this draft of JSON Schema, and editors would not show it.
+fn keep_words(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.len() > 1 && object.get("$ref").is_some_and(Value::is_string) {
+                let target = object.remove("$ref");
+                object.insert("allOf".into(), json!([{ "$ref": target }]));
+            }
+            object.values_mut().for_each(keep_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(keep_words),
+        _ => {}
+    }
 }
 
 fn document() -> Value {
@@ -178,9 +207,10 @@ fn step(kinds: &[(&'static str, &'static str)]) -> Value {
     })
 }
 
-fn summary(kind: &str) -> &'static str {
-    let own = || gates::OWN.iter().find(|own| own.kind == kind).map(|own| own.summary);
-    formula_steps::find(kind).map(|step| step.meta().summary).or_else(own).unwrap_or_default()
+/// One line, and an example.
+fn told(kind: &str) -> (&'static str, &'static str) {
+    let own = || gates::OWN.iter().find(|own| own.kind == kind).map(|own| (own.summary, own.example));
+    formula_steps::find(kind).map(|step| (step.meta().summary, step.meta().example)).or_else(own).unwrap_or_default()
 }
 
 /// Puts a kind's schema below `$defs`, with the definitions it brings along under names of their own.

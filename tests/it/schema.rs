@@ -46,6 +46,76 @@ fn formulas_that_load_fit_the_schema() {
     assert!(checked >= 2, "{checked}");
 }
 
+/// What a second opinion has against a value.
+fn refused(schema: &Value, value: &Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(schema).expect("it is a schema");
+    validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn an_independent_reader_of_schemas_agrees() {
+    let schema = schema(&["schema"]);
+    let table = |text: &str| {
+        toml::from_str::<toml::Table>(text).ok().map(|table| serde_json::to_value(table).expect("TOML is JSON, but for dates"))
+    };
+    let mut checked = 0;
+    for path in toml_files("formulas").into_iter().chain(toml_files("tests/spec/valid")) {
+        let Some(value) = fs::read_to_string(&path).ok().and_then(|text| table(&text)) else { continue };
+        assert_eq!(refused(&schema, &value), Vec::<String>::new(), "{}", path.display());
+        checked += 1;
+    }
+    assert!(checked > 15, "{checked}");
+    // What is wrong by its shape alone. Names, order and templates are the reader's.
+    let shapes = ["F0201", "F0202", "F0205", "F0207", "F0301", "F0302", "F0303", "F0309", "F0310", "F0311"];
+    let mut wrong = 0;
+    for path in toml_files("tests/spec/invalid") {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        let Some(value) = fs::read_to_string(&path).ok().and_then(|text| table(&text)) else { continue };
+        if shapes.iter().any(|code| name.starts_with(code)) {
+            assert_ne!(refused(&schema, &value), Vec::<String>::new(), "{name}");
+            wrong += 1;
+        }
+    }
+    assert!(wrong >= 10, "{wrong}");
+}
+
+#[test]
+fn editors_find_words_for_every_key() {
+    let schema = schema(&["schema"]);
+    let mut silent = Vec::new();
+    let defs = schema["$defs"].as_object().expect("definitions");
+    let tables = defs.iter().map(|(name, table)| (name.as_str(), table)).chain([("formula", &schema)]);
+    for (name, table) in tables {
+        for (key, property) in table["properties"].as_object().into_iter().flatten() {
+            // The tag of a variant says what it is by its value.
+            if property["description"].as_str().is_none_or(str::is_empty) && property["const"].is_null() {
+                silent.push(format!("{name}.{key}"));
+            }
+        }
+        if name.strip_prefix("with-").is_some_and(|kind| !kind.contains(char::is_uppercase)) {
+            assert!(table["description"].as_str().is_some_and(|text| text.contains("```toml")), "{name}");
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new());
+    let mut beside = Vec::new();
+    lonely(&schema, &mut beside);
+    assert_eq!(beside, Vec::<String>::new(), "words beside a reference are lost");
+}
+
+/// References with something beside them.
+fn lonely(schema: &Value, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(object) => {
+            if object.len() > 1 && object.get("$ref").is_some_and(Value::is_string) {
+                found.push(schema.to_string());
+            }
+            object.values().for_each(|value| lonely(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| lonely(item, found)),
+        _ => {}
+    }
+}
+
 #[test]
 fn every_example_fits_the_schema() {
     let schema = schema(&["schema"]);
