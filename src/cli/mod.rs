@@ -20,6 +20,7 @@ mod log;
 mod lsp;
 mod man;
 mod migrate;
+mod new;
 mod plan;
 mod prune;
 mod resume;
@@ -117,6 +118,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Check(args) => check::check(app, &args),
         Command::Fmt(args) => fmt::fmt(app, &args),
         Command::Lsp(args) => lsp::lsp(app, &args),
+        Command::New(args) => new::new(app, &args),
         Command::Runs(args) => runs::runs(app, &args),
         Command::Show(args) => show::show(app, &args),
         Command::Log(args) => log::log(app, &args),

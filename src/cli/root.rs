@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::ui::ColorChoice;
 use super::{
-    answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, lsp, man, migrate, plan, prune, resume, rollback,
-    run, runs, schema, show, steps,
+    answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, lsp, man, migrate, new, plan, prune, resume,
+    rollback, run, runs, schema, show, steps,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -62,6 +62,7 @@ pub enum Command {
     Steps(steps::Args),
     Explain(explain::Args),
     Graph(graph::Args),
+    New(new::Args),
     Schema(schema::Args),
     Lsp(lsp::Args),
     Completions(completions::Args),

@@ -10,6 +10,7 @@ mod info;
 mod lsp;
 mod mend;
 mod migrate;
+mod new;
 mod release;
 mod release_faults;
 mod release_kill;

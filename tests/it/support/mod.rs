@@ -21,6 +21,7 @@ mod registry_server;
 mod running;
 mod sandbox;
 mod shop;
+mod terminal;
 
 pub use box_fixture::{BoxFacts, BoxFixture};
 pub use compose_project::ComposeProject;
@@ -38,6 +39,7 @@ pub use registry_server::{RegistryOptions, RegistryServer};
 pub use running::Running;
 pub use sandbox::Sandbox;
 pub use shop::{Outside, Shop};
+pub use terminal::Terminal;
 
 /// Leaves the test, and says so by name, where there is no Docker engine. Where `FORMULA_TEST_REQUIRE_DOCKER=1` it fails instead.
 macro_rules! engine_or_skip {

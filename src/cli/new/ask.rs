@@ -1,0 +1,71 @@
+//! The questions that `formula new` asks on a terminal. Each is left out where a flag has answered it.
+
+use std::path::Path;
+
+use dialoguer::console::Term;
+use dialoguer::theme::ColorfulTheme;
+use dialoguer::{Confirm, Error, Input, MultiSelect, Select};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::var::Var;
+use super::{Args, From};
+use crate::cli::app::App;
+use crate::cli::failure::Failure;
+use crate::syntax::manual;
+
+/// The args with what was answered.
+///
+/// # Errors
+/// When the person stops, or says that nothing shall be written.
+pub(super) fn ask(app: &App, args: &Args, file: &Path) -> Result<Args, Failure> {
+    // Ctrl-C would end the program with the cursor hidden; with somebody listening it is an error of the question instead.
+    let runtime = app.runtime()?;
+    let _listening = runtime.block_on(async { signal(SignalKind::interrupt()) });
+    let terminal = Term::stderr();
+    let asked = questions(args, file, &terminal);
+    // A question that was broken off may have hidden it.
+    let _ = terminal.show_cursor();
+    asked.map_err(|Error::IO(error)| match error.kind() {
+        std::io::ErrorKind::Interrupted => Failure::new(130, "stopped, nothing was written"),
+        _ => Failure::usage(format!("cannot ask: {error}")).hint("`--yes` asks nothing, the flags say everything"),
+    })?
+}
+
+fn questions(args: &Args, file: &Path, terminal: &Term) -> Result<Result<Args, Failure>, Error> {
+    let theme = ColorfulTheme::default();
+    let mut args = args.clone();
+    if args.describe.is_none() {
+        let question = Input::<String>::with_theme(&theme).with_prompt("What does it do, in one line?");
+        args.describe = Some(question.default(format!("What {} does", args.name)).interact_text_on(terminal)?);
+    }
+    if args.from.is_none() && args.kinds.is_empty() {
+        let choices = ["nothing", "release: build, push, tag and announce a version", "upgrade: bring a box to a version"];
+        let chosen = Select::with_theme(&theme).with_prompt("Begin with").items(choices).default(0).interact_on(terminal)?;
+        args.from = Some([From::Empty, From::Release, From::Upgrade][chosen]);
+    }
+    if args.vars.is_empty() {
+        loop {
+            let question =
+                Input::<String>::with_theme(&theme).with_prompt("An input, such as version:version or port:int=8080 (none: Enter)");
+            let valid = |text: &String| if text.is_empty() { Ok(()) } else { text.parse::<Var>().map(drop) };
+            let text = question.allow_empty(true).validate_with(valid).interact_text_on(terminal)?;
+            match text.parse() {
+                Ok(var) => args.vars.push(var),
+                Err(_) => break,
+            }
+        }
+    }
+    if args.kinds.is_empty() && args.from.unwrap_or_default() == From::Empty {
+        let kinds = manual::all();
+        let lines = kinds.iter().map(|kind| format!("{:16} {}", kind.name, kind.summary));
+        let question = MultiSelect::with_theme(&theme).with_prompt("Steps of which kinds? (Space chooses, Enter ends)");
+        let chosen = question.items(lines).max_length(12).interact_on(terminal)?;
+        args.kinds = chosen.into_iter().map(|at| kinds[at].name.to_owned()).collect();
+    }
+    let question = Confirm::with_theme(&theme).with_prompt(format!("Write {} and its test?", file.display()));
+    if question.default(true).interact_on(terminal)? {
+        return Ok(Ok(args));
+    }
+    Ok(Err(Failure::new(21, "nothing was written")))
+}
