@@ -222,7 +222,10 @@ impl RunState {
             == (&is.kind, is.kind_version, is.gate, is.behaviour, is.finally)
             && (&was.with, &was.env, &was.condition, &was.item, &was.secrets) == (&is.with, &is.env, &is.condition, &is.item, &is.secrets)
             && was.templated == is.templated
-            && (!was.templated || agree(&self.plan, was.scope, new, is.scope))
+            && (!was.templated || {
+                let text = format!("{} {:?} {:?}", was.with, was.env, was.condition);
+                agree(&self.plan, was.scope, new, is.scope, &text)
+            })
     }
 }
 
@@ -231,17 +234,19 @@ fn new_place(from: &[From], old: StepIx) -> Option<StepIx> {
     from.iter().position(|from| matches!(from, From::Kept(kept) if *kept == old)).map(|index| StepIx(index as u32))
 }
 
-/// Whether a template over the one scope says the same over the other, which may know more names.
-fn agree(old: &Plan, was: u32, new: &Plan, is: u32) -> bool {
+/// Whether a template over the one scope says the same over the other, which may know more names. `text` has the templates: of the items of a
+/// `foreach` step only those who name it see a change.
+fn agree(old: &Plan, was: u32, new: &Plan, is: u32, text: &str) -> bool {
     let (Some(was), Some(is)) = (old.scopes.get(was as usize), new.scopes.get(is as usize)) else { return false };
     let within = (&was.prefix, &was.item, &was.condition) == (&is.prefix, &is.item, &is.condition)
         && was.vars.iter().all(|(name, value)| is.vars.get(name) == Some(value))
         && was.env.iter().all(|(name, value)| is.env.get(name) == Some(value))
-        && was.groups.iter().all(|(name, ids)| is.groups.get(name) == Some(ids));
+        && was.groups.iter().all(|(name, ids)| is.groups.get(name) == Some(ids) || !text.contains(name.as_str()));
     within
         && match (was.parent, is.parent) {
             (None, None) => true,
-            (Some(was), Some(is)) => agree(old, was, new, is),
+            // What stands in the vars of an inlined formula may name anything of the one that inlines it.
+            (Some(outer), Some(is)) => agree(old, outer, new, is, &format!("{:?} {:?}", was.vars, was.condition)),
             _ => false,
         }
 }

@@ -145,3 +145,23 @@ fn an_approval_is_asked_for_again_when_what_it_was_given_for_changes() {
     ask(&sandbox, "resume --yes").exits(0);
     assert_eq!(sandbox.files()["out"], "out\n");
 }
+
+#[test]
+fn a_list_may_get_another_item() {
+    let listed = |items: &str, code: u8| {
+        format!(
+            "name = \"each\"\n[[steps]]\nid = \"note\"\nuses = \"write-file\"\nwith = {{ path = \"note\", content = \"{{{{ run.id }}}}\" }}\n\
+             [[steps]]\nid = \"out\"\nforeach = [{items}]\nuses = \"shell\"\n\
+             with = {{ command = [\"sh\", \"-c\", \"echo $1 >> log; exit {code}\", \"sh\", \"{{{{ item }}}}\"], idempotent = true }}\n"
+        )
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("formulas/each.toml", listed("\"a\"", 1));
+    ask(&sandbox, "run each --quiet").exits(20);
+    sandbox.write("new.toml", listed("\"a\", \"b\"", 0));
+    let ran = ask(&sandbox, "resume --with new.toml");
+    ran.exits(0).stderr_has("  kept   note (done)\n  anew   out[a] (edited)\n  new    out[b]\n");
+    let mut log: Vec<String> = sandbox.files()["log"].lines().map(str::to_owned).collect();
+    log.sort();
+    assert_eq!(log, ["a", "a", "b"]);
+}
