@@ -17,6 +17,7 @@ pub mod journal;
 pub mod lint;
 pub mod model;
 pub mod plan;
+pub mod rehearse;
 pub mod report;
 pub mod secrets;
 pub mod syntax;

@@ -8,8 +8,8 @@
 //! **Probes** whether each service has containers with the wanted configuration and image that run, healthy where they have a check:
 //! then nothing is restarted.
 //!
-//! **Undoes** by bringing the services up again with the images they ran before; services that had no container are removed. A reference
-//! that the file names is pointed at the earlier image for that moment and put back afterwards.
+//! **Undoes** by making the containers again that ran before, with the images, variables and volumes that they had; services that had no
+//! container are removed. A reference that the file names is pointed at the earlier image for that moment and put back afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{Behaviour, Change, Class, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
 use crate::kit::readiness::{self, CONFIG_HASH};
 use crate::kit::{Period, compose, engine_tag, text};
-use crate::world::{ComposeFile, ComposeService, Container, ImageRef, Up};
+use crate::world::{Blueprint, ComposeFile, ComposeService, Container, ImageRef, Up};
 
 /// Between two looks while waiting.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -94,6 +94,19 @@ pub struct Ran {
     pub image_id: String,
     /// The hash that compose labelled it with.
     pub config_hash: String,
+    /// The reference that its image was named by.
+    #[serde(default)]
+    pub reference: String,
+    /// Whether it ran.
+    #[serde(default = "ran")]
+    pub running: bool,
+    /// What it is made of again; none where it stays as it is, and in what older programs recorded.
+    #[serde(default)]
+    pub blueprint: Option<Blueprint>,
+}
+
+fn ran() -> bool {
+    true
 }
 
 /// One service as it runs.
@@ -152,18 +165,23 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
         for service in &project.services {
             let containers = running.get(&service.name).map(Vec::as_slice).unwrap_or_default();
             let wanted = project.wanted(cx, params, service).await?;
+            let mut was: Vec<Ran> = containers.iter().map(Ran::from).collect();
             match as_wanted(cx, service, wanted.as_deref(), containers) {
                 Ok(runs) => {
                     there.insert(service.name.clone(), runs);
                 }
-                Err(reason) => changes.push(Change::new(format!("bring up `{}`: {}", service.name, reason.why))),
+                Err(reason) => {
+                    changes.push(Change::new(format!("bring up `{}`: {}", service.name, reason.why)));
+                    for ran in &mut was {
+                        ran.blueprint = cx.world.docker.blueprint(&ran.id).await?;
+                    }
+                }
             }
             let stands_for = match &service.image {
                 Some(reference) => engine_tag::image_id(cx, reference).await?,
                 None => None,
             };
-            let containers = containers.iter().map(Ran::from).collect();
-            before.services.insert(service.name.clone(), Was { reference: service.image.clone(), stands_for, containers });
+            before.services.insert(service.name.clone(), Was { reference: service.image.clone(), stands_for, containers: was });
         }
         Ok(if changes.is_empty() {
             Probe::Present { output: Output { project: project.name, services: there } }
@@ -194,6 +212,8 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
                 for container in now {
                     cx.world.docker.remove_container(&container.id, true).await?;
                 }
+            } else if was.containers.iter().any(|ran| ran.blueprint.is_some()) {
+                again(cx, was, now).await?;
             } else if !same(&was.containers, now) {
                 back.push((service, was));
             }
@@ -382,6 +402,52 @@ fn as_wanted(cx: &Context, service: &ComposeService, wanted: Option<&str>, conta
     Ok(Runs { container: first.id.clone(), image_id: first.image_id.clone() })
 }
 
+/// Makes the containers of a service again that were there, in place of those that are.
+async fn again(cx: &Context, was: &Was, now: &[Container]) -> Result<(), StepError> {
+    let docker = &cx.world.docker;
+    let is = |ran: &Ran, container: &&Container| {
+        let alike = ran.blueprint.as_ref().is_some_and(|blueprint| blueprint.name == container.name) && ran.is_like(container);
+        container.id == ran.id || alike
+    };
+    let missing = || was.containers.iter().filter(|ran| !now.iter().any(|container| is(ran, &container)));
+    for ran in missing() {
+        if docker.image(&ran.image_id).await?.is_none() {
+            let message = format!("`{}` ran image {}, which is gone from the engine", ran.reference, ran.image_id);
+            return Err(StepError::conflict(message).hint("pull or build it again, then roll back again"));
+        }
+    }
+    for container in now.iter().filter(|container| !was.containers.iter().any(|ran| is(ran, container))) {
+        cx.proceed()?;
+        docker.stop_container(&container.id).await?;
+        docker.remove_container(&container.id, true).await?;
+    }
+    for ran in missing() {
+        let Some(mut blueprint) = ran.blueprint.clone() else { continue };
+        cx.proceed()?;
+        if engine_tag::image_id(cx, &ran.reference).await?.as_ref() != Some(&ran.image_id) {
+            if was.reference.as_ref() == Some(&ran.reference) {
+                // The undo puts the name back where it was at the end.
+                docker.tag(&ran.image_id, &ImageRef::parse(&ran.reference)?).await?;
+            } else {
+                blueprint.image.clone_from(&ran.image_id);
+            }
+        }
+        let id = docker.create_container(&blueprint).await?;
+        if ran.running {
+            docker.start_container(&id).await?;
+        }
+    }
+    let stopped = |ran: &&Ran| ran.running;
+    for ran in was.containers.iter().filter(stopped) {
+        let made = now.iter().find(|container| is(ran, container) && container.state != "running");
+        if let Some(container) = made {
+            cx.proceed()?;
+            docker.start_container(&container.id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the same images run with the same configuration as before.
 fn same(before: &[Ran], now: &[Container]) -> bool {
     let key = |image: &str, hash: &str| format!("{image} {hash}");
@@ -398,6 +464,17 @@ impl From<&Container> for Ran {
             id: container.id.clone(),
             image_id: container.image_id.clone(),
             config_hash: container.labels.get(CONFIG_HASH).cloned().unwrap_or_default(),
+            reference: container.image.clone(),
+            running: container.state == "running",
+            blueprint: None,
         }
+    }
+}
+
+impl Ran {
+    /// Whether a container runs the same image with the same configuration.
+    fn is_like(&self, container: &Container) -> bool {
+        let hash = container.labels.get(CONFIG_HASH).map(String::as_str).unwrap_or_default();
+        container.image_id == self.image_id && hash == self.config_hash
     }
 }

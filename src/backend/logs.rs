@@ -57,6 +57,13 @@ impl AttemptLog {
         Self { path, step, redactor, hub, inner: Mutex::new(inner) }
     }
 
+    /// Shown as it comes, and kept nowhere.
+    #[must_use]
+    pub fn without_file(self) -> Self {
+        self.lock().failed = true;
+        self
+    }
+
     /// Writes what was held back, and the end of an output that was too long.
     pub fn finish(&self) {
         let mut inner = self.lock();

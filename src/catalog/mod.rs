@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use shipped::SHIPPED;
+pub use shipped::{SHIPPED, SHIPPED_TESTS};
 
 use crate::diagnostic::{Diagnostic, SourceFile, codes, nearest};
 

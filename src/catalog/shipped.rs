@@ -11,6 +11,17 @@ pub static SHIPPED: &[(&str, &str)] = &[
     ("upgrade", include_str!("../../formulas/upgrade.toml")),
 ];
 
+/// The test file of each, by name.
+#[rustfmt::skip]
+pub static SHIPPED_TESTS: &[(&str, &str)] = &[
+    ("agents", include_str!("../../formulas/tests/agents.test.toml")),
+    ("bootstrap", include_str!("../../formulas/tests/bootstrap.test.toml")),
+    ("hello", include_str!("../../formulas/tests/hello.test.toml")),
+    ("release", include_str!("../../formulas/tests/release.test.toml")),
+    ("rollback-to", include_str!("../../formulas/tests/rollback-to.test.toml")),
+    ("upgrade", include_str!("../../formulas/tests/upgrade.test.toml")),
+];
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

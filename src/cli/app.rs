@@ -100,6 +100,7 @@ impl App {
             secrets: Box::new(move |plan: &Plan| secrets(plan, &env, &ui)),
             handle_signals: true,
             random,
+            stage: None,
         })
     }
 

@@ -81,7 +81,10 @@ pub fn plan(app: &App, formula: &Formula, given: &[Given], key: Option<&str>, le
 }
 
 /// A formula that another one names.
-fn inlined(app: &App, name: &str, lenient: bool) -> Result<Formula, Vec<Diagnostic>> {
+///
+/// # Errors
+/// Its problems.
+pub fn inlined(app: &App, name: &str, lenient: bool) -> Result<Formula, Vec<Diagnostic>> {
     let source = catalog(app)
         .read(&app.workdir, name)
         .map_err(|error| vec![Diagnostic::error(crate::diagnostic::codes::INLINE, error.to_string())])?;

@@ -32,6 +32,7 @@ mod schema;
 mod show;
 mod steps;
 mod table;
+mod test;
 mod ui;
 mod vars;
 
@@ -124,6 +125,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Log(args) => log::log(app, &args),
         Command::List(args) => Ok(list::list(app, &args)),
         Command::Steps(args) => steps::steps(app, &args),
+        Command::Test(args) => test::test(app, &args),
         Command::Explain(args) => explain::explain(app, &args),
         Command::Graph(args) => graph::graph(app, &args),
         Command::Schema(args) => Ok(schema::schema(app, &args)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::ui::ColorChoice;
 use super::{
     answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, lsp, man, migrate, new, plan, prune, resume,
-    rollback, run, runs, schema, show, steps,
+    rollback, run, runs, schema, show, steps, test,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -60,6 +60,7 @@ pub enum Command {
     Log(log::Args),
     List(list::Args),
     Steps(steps::Args),
+    Test(test::Args),
     Explain(explain::Args),
     Graph(graph::Args),
     New(new::Args),

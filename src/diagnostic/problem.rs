@@ -28,7 +28,7 @@ pub struct Label {
 /// One problem: found, placed, and with the fix where there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// `F0203`: F01 TOML, F02 names, F03 types and params, F04 graph, F05 lint.
+    /// `F0203`: F01 TOML, F02 names, F03 types and params, F04 graph, F05 lint, F06 test files.
     pub code: &'static str,
     /// How bad.
     pub severity: Severity,

@@ -103,6 +103,11 @@ impl RunState {
         Err(Refusal::new(format!("the run is past the point of no return: {names} cannot be taken back")).hint(hint))
     }
 
+    /// Steps that were made and cannot be taken back, in the order of the plan.
+    pub fn past_return(&self) -> Vec<StepIx> {
+        self.one_way.iter().copied().collect()
+    }
+
     /// The steps that a rollback down to `to` would take back, last one first. For showing: the rollback itself asks the world.
     pub fn to_undo(&self, to: Option<&str>) -> Vec<StepIx> {
         let kept = to.and_then(|id| self.find(id)).map(|to| self.with_needs(to)).unwrap_or_default();

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{Ack, Batch, Error, Holder, Journal, Lease, Result, RunRecord};
 use crate::model::{Envelope, Request, RunId};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Run {
     record: Option<RunRecord>,
     entries: Vec<Envelope>,
@@ -18,7 +18,7 @@ struct Run {
     blobs: Vec<String>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     runs: BTreeMap<RunId, Run>,
     blobs: HashMap<String, Vec<u8>>,
@@ -33,6 +33,25 @@ impl MemoryJournal {
     /// Empty.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Another journal that holds what this one held when its newest run had that many entries, and nobody drives it.
+    pub fn fork(&self, entries: usize) -> Self {
+        let mut state = self.state().clone();
+        if let Some(run) = state.runs.values_mut().next_back() {
+            run.holder = None;
+            run.entries.truncate(entries);
+            if let Some(record) = &mut run.record {
+                (record.outcome, record.changed) = (None, false);
+                run.entries.iter().for_each(|entry| record.apply(entry));
+            }
+        }
+        Self(Mutex::new(state))
+    }
+
+    /// How many entries the newest run has.
+    pub fn length(&self) -> usize {
+        self.state().runs.values().next_back().map_or(0, |run| run.entries.len())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

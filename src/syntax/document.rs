@@ -16,7 +16,7 @@ use crate::model::{OnFailure, SecretDecl};
 /// Steps of one file, and of one run.
 pub const MOST_STEPS: usize = 100_000;
 
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 20] = [
     "name",
     "description",
     "version",
@@ -28,6 +28,7 @@ pub(super) const KEYS: [&str; 19] = [
     "env",
     "steps",
     "finally",
+    "test",
     "model",
     "tools",
     "context",
@@ -81,7 +82,7 @@ pub(super) fn read<'t>(cx: &Cx<'_>, root: &'t DeTable<'t>, options: Options) -> 
     }
 }
 
-/// Keys of the prose dialect: kept as they are, nothing here acts on them.
+/// Keys of the prose dialect, and the table of rehearsals: kept as they are, nothing here acts on them.
 fn prose(cx: &Cx<'_>, table: &Table<'_, '_>) {
     for key in ["model", "stack_script"] {
         table.text(key);
@@ -90,7 +91,8 @@ fn prose(cx: &Cx<'_>, table: &Table<'_, '_>) {
         table.texts(key);
     }
     table.count("timeout_minutes", 0);
-    for key in ["context", "project"] {
+    // What `formula test` reads of it is its own affair.
+    for key in ["context", "project", "test"] {
         if let Some(entry) = table.get(key)
             && !matches!(entry.node.value, DeValue::Table(_))
         {

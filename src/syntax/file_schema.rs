@@ -109,6 +109,7 @@ fn document() -> Value {
             "description": "What is done. A step without `needs` follows the one written before it."
         },
         "finally": { "type": "array", "items": { "$ref": "#/$defs/step" }, "description": "What is done once the rest is over, however it ended." },
+        "test": { "type": "object", "description": "What `formula test` rehearses, with the keys of a test file: vars, world, shell, gates, fault, expect." },
         "model": { "type": "string", "description": prose },
         "tools": { "$ref": "#/$defs/texts", "description": prose },
         "context": { "type": "object", "description": prose },

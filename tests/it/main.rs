@@ -11,6 +11,7 @@ mod lsp;
 mod mend;
 mod migrate;
 mod new;
+mod rehearse;
 mod release;
 mod release_faults;
 mod release_kill;

@@ -25,9 +25,6 @@ use crate::plan::Rendered;
 
 mod gates;
 
-/// How often requests of other processes are looked for.
-const POLL: Duration = Duration::from_millis(200);
-
 /// Something that the loop waits for.
 enum Happened {
     Durable(Result<(), crate::journal::Error>),
@@ -76,7 +73,7 @@ impl Driver {
         last_request: u64,
     ) -> Self {
         let now = shared.clock.monotonic();
-        let (deadline, next_poll) = (how.deadline.map(|limit| now + limit), now + POLL);
+        let (deadline, next_poll) = (how.deadline.map(|limit| now + limit), now + shared.poll());
         Self {
             shared,
             state,
@@ -293,7 +290,7 @@ impl Driver {
         if let Some(kind) = self.kinds.get(name) {
             return Some(*kind);
         }
-        let kind = formula_steps::find(name)?;
+        let kind = self.shared.kind(step)?;
         self.kinds.insert(name.clone(), kind);
         Some(kind)
     }
@@ -315,8 +312,8 @@ impl Driver {
                 Ok(report) => Happened::Report(report),
                 Err(error) => return Err(Error::Internal(format!("a task was lost: {error}"))),
             },
-            () = async { match due { Some(due) => tokio::time::sleep(due).await, None => std::future::pending().await } } => Happened::Timer,
-            () = tokio::time::sleep(poll) => Happened::Poll,
+            () = async { match due { Some(due) => shared.world.clock.sleep(due).await, None => std::future::pending().await } } => Happened::Timer,
+            () = shared.world.clock.sleep(poll) => Happened::Poll,
         })
     }
 
@@ -359,7 +356,7 @@ impl Driver {
         if now < self.next_poll {
             return Ok(());
         }
-        self.next_poll = now + POLL;
+        self.next_poll = now + self.shared.poll();
         if let Some(deadline) = self.deadline
             && now >= deadline
         {

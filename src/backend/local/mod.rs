@@ -5,6 +5,7 @@ mod preview;
 mod recorder;
 mod shared;
 mod signals;
+mod stage;
 mod task;
 mod values;
 
@@ -25,6 +26,7 @@ pub use self::preview::{Foreseen, Foresight, Moved, Preview};
 use self::recorder::{Recorder, read_blob};
 use self::shared::Shared;
 use self::signals::Signals;
+pub use self::stage::Stage;
 use super::orphans;
 use super::records::JournalRecords;
 use super::redact::Redactor;
@@ -68,10 +70,19 @@ pub struct Config {
     pub handle_signals: bool,
     /// Random bytes for the id of a new run.
     pub random: fn() -> [u8; 10],
+    /// What takes the place of this machine, for a rehearsal: no lock, folder or log file is made.
+    pub stage: Option<Arc<dyn Stage>>,
 }
 
 /// The driver of runs on this machine.
 pub struct LocalBackend(Config);
+
+/// A name for whoever finds the lock taken; not knowing it would stop nobody.
+fn describe(lock: &mut Option<Lock>, holder: &Holder, run: &RunId) {
+    if let Some(lock) = lock {
+        let _ = lock.describe(&Held { holder: holder.clone(), run: Some(run.clone()) });
+    }
+}
 
 fn writer_gone() -> journal::Error {
     journal::Error::Io { doing: "write", path: "journal.db".into(), cause: "the writer has stopped".into() }
@@ -115,8 +126,11 @@ impl LocalBackend {
         self.0.shared_locks.join(format!("{readable}-{:02x}{:02x}{:02x}{:02x}.lock", hash[0], hash[1], hash[2], hash[3]))
     }
 
-    /// The lock of the plan's target, once no child of a dead holder is at work any more.
-    async fn lock(&self, plan: &Plan, how: &Drive) -> Result<Lock, Error> {
+    /// The lock of the plan's target, once no child of a dead holder is at work any more. None on a stage.
+    async fn lock(&self, plan: &Plan, how: &Drive) -> Result<Option<Lock>, Error> {
+        if self.0.stage.is_some() {
+            return Ok(None);
+        }
         let path = self.lock_path(plan);
         if let Some(folder) = path.parent() {
             DirBuilder::new()
@@ -142,7 +156,7 @@ impl LocalBackend {
         if let Some(dead) = lock.left_behind() {
             self.no_orphans(&dead.holder).await?;
         }
-        Ok(lock)
+        Ok(Some(lock))
     }
 
     async fn no_orphans(&self, dead: &Holder) -> Result<(), Error> {
@@ -185,14 +199,17 @@ impl LocalBackend {
             state: self.0.state_dir.as_path().into(),
             records,
             logs: self.0.state_dir.join("runs").join(run.as_str()),
+            stage: self.0.stage.clone(),
         }
     }
 
     /// Drives and lets go in an orderly way, whatever happens.
     async fn drive(&self, mut driver: Driver, lease: &Lease, signals: Option<Signals>) -> Result<Verdict, Error> {
-        let scratch = driver.shared.scratch.clone();
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&scratch);
-        made.map_err(|error| Error::StateDir(format!("`{}`: {error}", scratch.display())))?;
+        if self.0.stage.is_none() {
+            let scratch = driver.shared.scratch.clone();
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&scratch);
+            made.map_err(|error| Error::StateDir(format!("`{}`: {error}", scratch.display())))?;
+        }
         let ended = driver.run(signals).await;
         match ended {
             Ok(outcome) => {
@@ -204,7 +221,7 @@ impl LocalBackend {
                 Ok(verdict)
             }
             Err(error) => {
-                if matches!(error, Error::Journal(_)) {
+                if matches!(error, Error::Journal(_)) && self.0.stage.is_none() {
                     driver.let_end().await;
                     self.save_unrecorded(&lease.run, &mut driver);
                 }
@@ -265,8 +282,10 @@ impl LocalBackend {
         let (secrets, redactor) = self.resolve(mended.as_ref().unwrap_or(&plan))?;
         let signals = self.signals()?;
         let mut lock = self.lock(&plan, how).await?;
-        let _ = lock.describe(&Held { holder: self.0.holder.clone(), run: Some(run.clone()) });
-        if let Some(dead) = self.0.journal.holder(run)? {
+        describe(&mut lock, &self.0.holder, run);
+        if let Some(dead) = self.0.journal.holder(run)?
+            && self.0.stage.is_none()
+        {
             self.no_orphans(&dead).await?;
         }
         let last_request = self.0.journal.requests(run, 0)?.last().map_or(0, |(number, _)| *number);
@@ -330,8 +349,7 @@ impl Backend for LocalBackend {
         let mut lock = self.lock(&plan, how).await?;
         let started = self.0.clock.now();
         let run = RunId::new(started, (self.0.random)());
-        // A name for whoever finds the lock taken; not knowing it would stop nobody.
-        let _ = lock.describe(&Held { holder: self.0.holder.clone(), run: Some(run.clone()) });
+        describe(&mut lock, &self.0.holder, &run);
         let (batch, envelope) = self.first_batch(&run, started, &plan, how);
         let record = RunRecord {
             run: run.clone(),

@@ -227,7 +227,7 @@ async fn foresee(shared: &Arc<Shared>, ix: StepIx, outputs: &mut HashMap<StepIx,
 
 /// Asks a step, given the outputs known so far. None where this program does not have its kind.
 async fn probe(shared: &Shared, ix: StepIx, outputs: &HashMap<StepIx, Value>) -> Result<Option<Probe<Value, Value>>, StepError> {
-    let Some(kind) = formula_steps::find(&shared.plan.step(ix).kind) else { return Ok(None) };
+    let Some(kind) = shared.kind(ix) else { return Ok(None) };
     let rendered = shared
         .resolver
         .render_step(ix, &|of| outputs.get(&of).cloned(), &run_values(shared))

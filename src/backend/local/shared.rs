@@ -3,17 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use formula_steps::contract::{Context, Progress, Records, RunInfo, StepType};
 use formula_steps::world::{Cancel, Output, Secret, World};
 use sha2::{Digest as _, Sha256};
 
+use super::stage::Stage;
 use crate::backend::logs::{self, AttemptLog};
 use crate::backend::redact::Redactor;
 use crate::clock::Clock;
 use crate::model::{Plan, RunId, StepIx};
 use crate::plan::{Rendered, Resolver};
 use crate::report::{Hub, ProgressUpdate};
+
+/// How often requests of other processes are looked for.
+const POLL: Duration = Duration::from_millis(200);
+/// The same where there are no other processes.
+const NOBODY: Duration = Duration::from_hours(1);
 
 /// Shared by the driver and its tasks.
 pub(super) struct Shared {
@@ -36,6 +43,8 @@ pub(super) struct Shared {
     pub(super) records: Arc<dyn Records>,
     /// Folder of this run's log files.
     pub(super) logs: PathBuf,
+    /// What takes the place of this machine.
+    pub(super) stage: Option<Arc<dyn Stage>>,
 }
 
 struct NoOutput;
@@ -58,14 +67,21 @@ impl Progress for HubProgress {
 impl Shared {
     /// The kind of a step, where this program has it.
     pub(super) fn kind(&self, step: StepIx) -> Option<&'static dyn StepType> {
-        formula_steps::find(&self.plan.step(step).kind)
+        let name = &self.plan.step(step).kind;
+        self.stage.as_ref().map_or_else(|| formula_steps::find(name), |stage| stage.kind(name))
+    }
+
+    /// How long the driver may go on without looking for requests.
+    pub(super) fn poll(&self) -> Duration {
+        if self.stage.is_some() { NOBODY } else { POLL }
     }
 
     /// The log of one attempt.
     pub(super) fn log(&self, step: StepIx, attempt: u32) -> Arc<AttemptLog> {
         let id = &self.plan.step(step).id;
         let path = logs::path(&self.logs, id, attempt);
-        Arc::new(AttemptLog::new(path, id.as_str().into(), self.redactor.clone(), self.hub.clone()))
+        let log = AttemptLog::new(path, id.as_str().into(), self.redactor.clone(), self.hub.clone());
+        Arc::new(if self.stage.is_some() { log.without_file() } else { log })
     }
 
     /// What a step may use. Without a log (a probe) its output goes nowhere.

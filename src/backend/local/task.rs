@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use formula_steps::contract::{Class, Probe, StepError, StepType};
+use formula_steps::contract::{Class, Context, Probe, StepError, StepType};
 use formula_steps::world::{Cancel, CancelLevel};
 use futures_util::FutureExt as _;
 use serde_json::Value;
@@ -70,19 +70,26 @@ pub(super) async fn carry_out(shared: Arc<Shared>, kind: &'static dyn StepType, 
     let ended = match work {
         Work::Probe(reason) => {
             let cx = shared.context(step, 0, &rendered, None, cancel.clone());
-            Ended::Probed(reason, guarded(kind.probe(&cx, &rendered.with), None, &cancel).await)
+            Ended::Probed(reason, guarded(kind.probe(&cx, &rendered.with), None, &cx).await)
         }
         Work::Attempt { attempt, before } => {
             let log = shared.log(step, attempt);
             let cx = shared.context(step, attempt, &rendered, Some(log.clone()), cancel.clone());
-            let result = guarded(kind.run(&cx, &rendered.with, before.as_ref()), limit, &cancel).await;
+            let stage = shared.stage.as_deref();
+            let mut result = match stage.and_then(|stage| stage.begins(&cx.step)) {
+                Some(error) => Err(error),
+                None => guarded(kind.run(&cx, &rendered.with, before.as_ref()), limit, &cx).await,
+            };
+            if let Some(error) = stage.and_then(|stage| stage.ended(&cx.step, &result)) {
+                result = Err(error);
+            }
             log.finish();
             Ended::Attempted(attempt, result.and_then(|output| checked(&shared, output)))
         }
         Work::Undo { before, output } => {
             let log = shared.log(step, 0);
             let cx = shared.context(step, 0, &rendered, Some(log.clone()), cancel.clone());
-            let result = guarded(kind.undo(&cx, &rendered.with, before.as_ref(), output.as_ref()), limit, &cancel).await;
+            let result = guarded(kind.undo(&cx, &rendered.with, before.as_ref(), output.as_ref()), limit, &cx).await;
             log.finish();
             Ended::Undone(result)
         }
@@ -100,21 +107,21 @@ fn checked(shared: &Shared, output: Value) -> Result<Value, StepError> {
 }
 
 /// Runs to the end, to the limit, or to a panic.
-async fn guarded<T>(work: impl Future<Output = Result<T, StepError>>, limit: Option<Duration>, cancel: &Cancel) -> Result<T, StepError> {
+async fn guarded<T>(work: impl Future<Output = Result<T, StepError>>, limit: Option<Duration>, cx: &Context) -> Result<T, StepError> {
     let work = AssertUnwindSafe(work).catch_unwind();
     let mut work = std::pin::pin!(work);
     let ended = match limit {
         None => work.await,
         Some(limit) => {
-            if let Ok(ended) = tokio::time::timeout(limit, &mut work).await {
+            if let Some(ended) = within(cx, limit, &mut work).await {
                 ended
             } else {
-                cancel.raise(CancelLevel::Graceful(TERM));
+                cx.cancel.raise(CancelLevel::Graceful(TERM));
                 let timed_out = StepError::new(Class::Timeout, format!("took longer than its limit of {}", seconds(limit)))
                     .hint("raise `timeout` of the step, or find out what it waits for with `formula log`");
                 // Whatever it says now, it did not do so in time; only a success is believed.
-                return match tokio::time::timeout(STOP, work).await {
-                    Ok(Ok(Ok(output))) => Ok(output),
+                return match within(cx, STOP, work).await {
+                    Some(Ok(Ok(output))) => Ok(output),
                     _ => Err(timed_out),
                 };
             }
@@ -124,6 +131,15 @@ async fn guarded<T>(work: impl Future<Output = Result<T, StepError>>, limit: Opt
         let words = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
         Err(StepError::new(Class::Internal, format!("the step panicked: {}", words.unwrap_or_else(|| "without words".into()))))
     })
+}
+
+/// The result of `work`, if it ends in time.
+async fn within<T>(cx: &Context, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        ended = work => Some(ended),
+        () = cx.world.clock.sleep(limit) => None,
+    }
 }
 
 fn seconds(limit: Duration) -> String {

@@ -1,10 +1,11 @@
 //! Every code a problem of a formula can have, with the long text that `formula explain CODE` prints.
 //!
-//! F01 TOML, F02 names, F03 types and params, F04 graph, F05 lint. A code is never reused for something else.
+//! F01 TOML, F02 names, F03 types and params, F04 graph, F05 lint, F06 test files. A code is never reused for something else.
 
 mod graph;
 mod lint;
 mod names;
+mod test_files;
 mod toml;
 mod types;
 
@@ -28,6 +29,7 @@ pub use names::{
     BAD_NAME, DUPLICATE_ID, MISSING_KEY, NAME_NOT_STEM, OUT_OF_PLACE, SECRET_IN_TEMPLATE, UNKNOWN_HELPER, UNKNOWN_KEY, UNKNOWN_KIND,
     UNKNOWN_NAME, UNKNOWN_OUTPUT, UNKNOWN_SECRET, UNKNOWN_STEP, UNKNOWN_STEP_IN_TEMPLATE,
 };
+pub use test_files::{TEST_FILE, TEST_NAME, TEST_STUB, TEST_VARS};
 pub use toml::{DUPLICATE_KEY, ESCAPE, NOT_UTF8, SYNTAX, TOO_DEEP, TOO_LARGE};
 pub use types::{
     BAD_DEFAULT, BAD_DURATION, BAD_PATTERN, BAD_SOURCE, BAD_TEMPLATE, BAD_VALUE, BAD_VERSION, FOREACH, MISSING_PARAM, PARAM_REFUSED,
@@ -36,7 +38,7 @@ pub use types::{
 
 /// Every code, in order.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    [toml::TABLE, names::TABLE, types::TABLE, graph::TABLE, lint::TABLE].into_iter().flatten()
+    [toml::TABLE, names::TABLE, types::TABLE, graph::TABLE, lint::TABLE, test_files::TABLE].into_iter().flatten()
 }
 
 /// The long text of a code; case does not matter.

@@ -139,6 +139,15 @@ fn compose_restart() -> Vec<Case> {
             *state = running.clone();
             with_old_container(state);
         }),
+        case("compose-restart", "a service that runs an older version under its own name", params, |state| {
+            *state = running.clone();
+            with_old_container(state);
+            state.docker.images.get_mut(OLD).expect("it is there").tags.push("registry.test/shop/web:v0".into());
+            for container in state.docker.containers.values_mut() {
+                container.image = "registry.test/shop/web:v0".into();
+                container.labels.insert("com.docker.compose.config-hash".into(), "of v0".into());
+            }
+        }),
     ]
 }
 
@@ -161,6 +170,11 @@ fn with_old_container(state: &mut State) {
         .expect("a fake does not wait")
         .expect("the file is right");
     *state = fake.state();
+    // Another world counts from the beginning again.
+    for (_, mut container) in std::mem::take(&mut state.docker.containers) {
+        container.id = format!("before-{}", container.name);
+        state.docker.containers.insert(container.id.clone(), container);
+    }
     let tag = "registry.test/shop/web:v1".to_owned();
     state.docker.images.get_mut(OLD).expect("it is there").tags.retain(|one| *one != tag);
     state.docker.images.get_mut(NEW).expect("it is there").tags.push(tag);

@@ -11,7 +11,7 @@ use super::super::{
 };
 use super::{FakeImage, FakeWorld, State, compose_file, ids};
 
-const PROJECT: &str = "com.docker.compose.project";
+pub(super) const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
@@ -242,7 +242,7 @@ impl Compose for FakeWorld {
     async fn up(&self, file: &ComposeFile, up: &Up, output: &dyn Output, cancel: &Cancel) -> PortResult<()> {
         let detail = format!("{} services={:?} force={}", file.file.display(), up.services, up.force_recreate);
         let fresh = || {
-            let unique = self.unique();
+            let unique = self.unique("container");
             (ids::sha256(unique.to_string()), format!("2026-01-02T03:04:05.{unique:09}Z"))
         };
         let made = self.change("compose.up", detail, |state| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{Container, ContainerHealth, PortError, PortErrorKind, PortResult};
 use super::State;
+use super::compose::PROJECT;
 
 impl State {
     /// A container of an image, as it turns out.
@@ -43,6 +44,23 @@ impl State {
         if let Some(container) = self.docker.containers.get(id).filter(|container| container.state != "running").cloned() {
             let started = self.started(container);
             self.docker.containers.insert(id.to_owned(), started);
+        }
+    }
+
+    /// Stops all that runs of a compose project.
+    pub(super) fn stop_project(&mut self, project: &str) {
+        let ours = |container: &&mut Container| container.labels.get(PROJECT).is_some_and(|there| there == project);
+        for container in self.docker.containers.values_mut().filter(ours).filter(|container| container.state == "running") {
+            (container.state, container.exit_code) = ("exited".to_owned(), Some(0));
+        }
+    }
+
+    /// Starts all that does not run of a compose project.
+    pub(super) fn start_project(&mut self, project: &str) {
+        let ours = |container: &&Container| container.labels.get(PROJECT).is_some_and(|there| there == project);
+        let ids: Vec<String> = self.docker.containers.values().filter(ours).map(|container| container.id.clone()).collect();
+        for id in ids {
+            self.start(&id);
         }
     }
 

@@ -361,7 +361,7 @@ impl Docker for FakeWorld {
     }
 
     async fn create_container(&self, blueprint: &Blueprint) -> PortResult<String> {
-        let id = ids::sha256(self.unique().to_string());
+        let id = ids::sha256(self.unique("container").to_string());
         self.change("docker.create_container", &blueprint.name, |state| {
             state.docker.up()?;
             state.name_is_free(&blueprint.name)?;

@@ -72,7 +72,11 @@ pub(super) struct Control {
     pub(super) raises: Vec<(usize, Cancel)>,
     pub(super) cut: bool,
     pub(super) now: Duration,
-    pub(super) unique: u64,
+    pub(super) unique: BTreeMap<&'static str, u64>,
+    /// Changes that took place.
+    pub(super) changed: usize,
+    /// The world after each of them, where that is kept.
+    pub(super) history: Option<Vec<super::FakeWorld>>,
     counts: BTreeMap<&'static str, usize>,
     total: usize,
 }

@@ -199,7 +199,7 @@ impl Files for FakeWorld {
 
     async fn temp_dir(&self) -> PortResult<(PathBuf, Box<dyn Send + Sync>)> {
         self.look("files.temp_dir", "", |_| Ok(()))?;
-        let folder = PathBuf::from(format!("/scratch/{}", self.unique()));
+        let folder = PathBuf::from(format!("/scratch/{}", self.unique("folder")));
         Ok((folder.clone(), Box::new(Scratch { world: self.clone(), folder })))
     }
 

@@ -62,7 +62,7 @@ impl Git for FakeWorld {
                 return Err(conflict(format!("tag `{}` already exists", tag.name)));
             }
             repo.tree(&tag.commit)?;
-            let object = ids::object(format!("{} {} {} {}", tag.name, tag.commit, tag.message, self.unique()));
+            let object = ids::object(format!("{} {} {} {}", tag.name, tag.commit, tag.message, self.unique("tag")));
             let made = FakeRef { object, commit: tag.commit.clone(), message: tag.message.clone(), signed: tag.sign };
             repo.objects.insert(made.object.clone(), made.clone());
             repo.tags.insert(tag.name.clone(), made.clone());

@@ -151,6 +151,32 @@ impl FakeWorld {
         self.lock_control().cut
     }
 
+    /// How many calls have changed something.
+    pub fn changes(&self) -> usize {
+        self.lock_control().changed
+    }
+
+    /// Keeps the world after each change from now on, for [`FakeWorld::after_change`].
+    pub fn keep_history(&self) {
+        self.lock_control().history = Some(Vec::new());
+    }
+
+    /// The world right after the change of that number, from 1, of those that were kept. Nobody was told of it yet.
+    pub fn after_change(&self, number: usize) -> Option<Self> {
+        self.lock_control().history.as_ref()?.get(number.checked_sub(1)?).map(Self::fork)
+    }
+
+    /// Another world in which everything is as it is here, time included. Nothing goes on in it, and nothing goes wrong.
+    pub fn fork(&self) -> Self {
+        let fork = Self::from_state(self.state());
+        {
+            let (control, mut other) = (self.lock_control(), fork.lock_control());
+            (other.now, other.changed) = (control.now, control.changed);
+            other.unique.clone_from(&control.unique);
+        }
+        fork
+    }
+
     /// Ends a cut and takes away all faults: the machine is up again.
     pub fn heal(&self) {
         self.lock_control().heal();
@@ -189,14 +215,30 @@ impl FakeWorld {
             }
             result
         };
+        if result.is_ok() {
+            self.count_change();
+        }
         self.lock_control().end(fault_after)?;
         result
     }
 
-    /// A number that no other call gets.
-    fn unique(&self) -> u64 {
+    fn count_change(&self) {
+        let keeps = {
+            let mut control = self.lock_control();
+            control.changed += 1;
+            control.history.is_some()
+        };
+        if keeps {
+            let now = self.fork();
+            self.lock_control().history.get_or_insert_default().push(now);
+        }
+    }
+
+    /// A number that no other thing of that sort gets.
+    fn unique(&self, of: &'static str) -> u64 {
         let mut control = self.lock_control();
-        control.unique += 1;
-        control.unique
+        let last = control.unique.entry(of).or_default();
+        *last += 1;
+        *last
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Cancel, Command, Exit, Output, PortError, PortErrorKind, PortResult, Process};
 use super::files::tidy;
-use super::{FakeWorld, State};
+use super::{FakeFile, FakeWorld, State};
 
 /// One row of the table. In texts and paths `${NAME}` stands for a variable of the child's environment; paths count from its
 /// working directory. All effects happen at once, when the program ends.
@@ -18,6 +18,8 @@ use super::{FakeWorld, State};
 pub struct FakeProgram {
     /// The command it answers to; a last `...` stands for any rest.
     pub argv: Vec<String>,
+    /// Variables of its environment that it answers to.
+    pub env: BTreeMap<String, String>,
     /// Counts only where this file is there.
     pub when: Option<PathBuf>,
     /// Counts only where this file is not there.
@@ -34,8 +36,18 @@ pub struct FakeProgram {
     pub hangs: bool,
     /// Files it writes.
     pub writes: BTreeMap<PathBuf, String>,
-    /// Files it removes.
+    /// Files it removes, before it writes any.
     pub removes: Vec<PathBuf>,
+    /// Permission bits it gives to files that are there.
+    pub modes: BTreeMap<PathBuf, u32>,
+    /// Symbolic links it makes, with where they lead.
+    pub links: BTreeMap<PathBuf, PathBuf>,
+    /// Addresses it gives to remotes of the repository.
+    pub remotes: BTreeMap<String, String>,
+    /// Compose projects whose containers it stops.
+    pub stops: Vec<String>,
+    /// Compose projects whose containers it starts.
+    pub starts: Vec<String>,
 }
 
 impl FakeProgram {
@@ -79,8 +91,45 @@ impl FakeProgram {
             Some((last, start)) if last == "..." => command.argv.starts_with(start),
             _ => self.argv == command.argv,
         };
+        let env = |(name, value): (&String, &String)| command.env.get(name) == Some(value);
         let there = |path: &PathBuf| state.files.contains_key(&place(command, path));
-        argv && self.when.as_ref().is_none_or(there) && !self.unless.as_ref().is_some_and(there)
+        argv && self.env.iter().all(env) && self.when.as_ref().is_none_or(there) && !self.unless.as_ref().is_some_and(there)
+    }
+}
+
+impl FakeProgram {
+    fn changes(&self) -> bool {
+        let tables = self.writes.is_empty() && self.modes.is_empty() && self.links.is_empty() && self.remotes.is_empty();
+        !(tables && self.removes.is_empty() && self.stops.is_empty() && self.starts.is_empty())
+    }
+
+    fn work(&self, state: &mut State, command: &Command) -> PortResult<()> {
+        for path in &self.removes {
+            state.files.remove(&place(command, path));
+        }
+        for (path, text) in &self.writes {
+            state.write_file(&place(command, path), filled(text, command).as_bytes(), 0o644, false);
+        }
+        for (path, target) in &self.links {
+            let target = filled(&target.to_string_lossy(), command);
+            state.files.insert(place(command, path), FakeFile::link(target));
+        }
+        for (path, mode) in &self.modes {
+            if let Some(file) = state.files.get_mut(&place(command, path)) {
+                file.mode = *mode;
+            }
+        }
+        for (name, url) in &self.remotes {
+            let remotes = &mut state.repo_mut(&command.dir)?.remotes;
+            url.clone_into(&mut remotes.entry(name.clone()).or_default().url);
+        }
+        for project in &self.stops {
+            state.stop_project(&filled(project, command));
+        }
+        for project in &self.starts {
+            state.start_project(&filled(project, command));
+        }
+        Ok(())
     }
 }
 
@@ -94,33 +143,35 @@ fn place(command: &Command, path: &Path) -> PathBuf {
     tidy(&command.dir.join(filled(&path.to_string_lossy(), command)))
 }
 
-#[async_trait]
-impl Process for FakeWorld {
-    async fn run(&self, command: &Command, output: &dyn Output, cancel: &Cancel) -> PortResult<Exit> {
+impl FakeWorld {
+    /// Runs this program, whatever the table of programs says; None: there is no such program.
+    ///
+    /// # Errors
+    /// What the table, a fault or the cancelling of it makes of it.
+    pub async fn perform(
+        &self,
+        program: Option<&FakeProgram>,
+        command: &Command,
+        output: &dyn Output,
+        cancel: &Cancel,
+    ) -> PortResult<Exit> {
         let shown: Vec<_> = command.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let stdin = String::from_utf8_lossy(command.stdin.as_deref().unwrap_or_default());
         let detail = format!("{} dir={} env={} stdin={stdin}", command.argv.join(" "), command.dir.display(), shown.join(" "));
-        let program = self.edit(|state| state.programs.iter().find(|program| program.fits(state, command)).cloned());
-        let changes = program.as_ref().is_none_or(|program| !program.writes.is_empty() || !program.removes.is_empty());
         let work = |state: &mut State| {
             if cancel.is_raised() {
                 return Err(PortError::cancelled());
             }
-            let program = program.clone().ok_or_else(|| {
+            let program = program.ok_or_else(|| {
                 let name = command.argv.first().map_or("", String::as_str);
                 PortError::new(PortErrorKind::NotFound, format!("there is no program `{name}`"))
             })?;
             if !program.hangs {
-                for (path, text) in &program.writes {
-                    state.write_file(&place(command, path), filled(text, command).as_bytes(), 0o644, false);
-                }
-                for path in &program.removes {
-                    state.files.remove(&place(command, path));
-                }
+                program.work(state, command)?;
             }
             Ok(program)
         };
-        let program = if changes {
+        let program = if program.is_none_or(FakeProgram::changes) {
             self.change("process.run", detail, work)?
         } else {
             self.look("process.run", detail, |state| work(&mut state.clone()))?
@@ -133,5 +184,13 @@ impl Process for FakeWorld {
         self.pass(Duration::from_secs(program.seconds));
         tokio::task::yield_now().await;
         Ok(program.signal.map_or(Exit::Code(program.exit), Exit::Signal))
+    }
+}
+
+#[async_trait]
+impl Process for FakeWorld {
+    async fn run(&self, command: &Command, output: &dyn Output, cancel: &Cancel) -> PortResult<Exit> {
+        let program = self.edit(|state| state.programs.iter().find(|program| program.fits(state, command)).cloned());
+        self.perform(program.as_ref(), command, output, cancel).await
     }
 }

@@ -115,8 +115,14 @@ impl FakeRepository {
 
 impl State {
     pub(super) fn registry(&mut self, image: &ImageRef, who: &Credentials, wish: Wish) -> PortResult<&mut FakeRegistry> {
+        self.entered(image, who, wish)?;
+        Ok(self.registries.get_mut(&image.registry).expect("it was entered a line ago"))
+    }
+
+    /// The registry of an image, to be looked at.
+    fn entered(&self, image: &ImageRef, who: &Credentials, wish: Wish) -> PortResult<&FakeRegistry> {
         let host = &image.registry;
-        let found = self.registries.get_mut(host).filter(|registry| !registry.down);
+        let found = self.registries.get(host).filter(|registry| !registry.down);
         let registry = found.ok_or_else(|| PortError::new(PortErrorKind::Unreachable, format!("registry `{host}` does not answer")))?;
         registry.admits(host, who, wish)?;
         Ok(registry)
@@ -139,8 +145,7 @@ impl Registry for FakeWorld {
 
     async fn manifest(&self, image: &ImageRef, who: &Credentials) -> PortResult<Option<Manifest>> {
         self.look("registry.manifest", image, |state| {
-            let mut state = state.clone();
-            let registry = state.registry(image, who, Wish::Read)?;
+            let registry = state.entered(image, who, Wish::Read)?;
             let found = registry.repositories.get(&image.repository).and_then(|repository| repository.find(image));
             Ok(found.map(|(digest, manifest)| Manifest {
                 digest: digest.clone(),
@@ -182,14 +187,13 @@ impl Registry for FakeWorld {
 
     async fn tags(&self, image: &ImageRef, who: &Credentials) -> PortResult<Vec<String>> {
         self.look("registry.tags", image, |state| {
-            let mut state = state.clone();
-            let registry = state.registry(image, who, Wish::Read)?;
+            let registry = state.entered(image, who, Wish::Read)?;
             Ok(registry.repositories.get(&image.repository).map(|found| found.tags.keys().cloned().collect()).unwrap_or_default())
         })
     }
 
     async fn prove_push(&self, image: &ImageRef, who: &Credentials) -> PortResult<()> {
-        self.look("registry.prove_push", image, |state| state.clone().registry(image, who, Wish::Write).map(|_| ()))
+        self.look("registry.prove_push", image, |state| state.entered(image, who, Wish::Write).map(|_| ()))
     }
 }
 

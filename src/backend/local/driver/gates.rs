@@ -100,7 +100,7 @@ async fn ask(shared: &Arc<Shared>, step: StepIx, rendered: &Arc<Rendered>, cance
     }
     tokio::select! {
         _ = cancel.raised() => {}
-        () = tokio::time::sleep(every) => {}
+        () = shared.world.clock.sleep(every) => {}
     }
     Ok(false)
 }
