@@ -5,6 +5,7 @@ use std::path::Path;
 use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Confirm, Error, Input, MultiSelect, Select};
+use formula_steps::contract::Effect;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +13,7 @@ use super::var::Var;
 use super::{Args, From};
 use crate::cli::app::App;
 use crate::cli::failure::Failure;
-use crate::syntax::manual;
+use crate::syntax::manual::{self, Kind};
 
 /// The args with what was answered.
 ///
@@ -61,7 +62,10 @@ fn questions(args: &Args, file: &Path, terminal: &Term) -> Result<Result<Args, F
         let lines = kinds.iter().map(|kind| format!("{:16} {}", kind.name, kind.summary));
         let question = MultiSelect::with_theme(&theme).with_prompt("Steps of which kinds? (Space chooses, Enter ends)");
         let chosen = question.items(lines).max_length(12).interact_on(terminal)?;
-        args.kinds = chosen.into_iter().map(|at| kinds[at].name.to_owned()).collect();
+        let mut chosen: Vec<&Kind> = chosen.into_iter().map(|at| &kinds[at]).collect();
+        // Looks and gates first, what has no way back last: the list is no order that anybody chose.
+        chosen.sort_by_key(|kind| kind.behaviour.map_or(Effect::ReadOnly, |behaviour| behaviour.effect));
+        args.kinds = chosen.into_iter().map(|kind| kind.name.to_owned()).collect();
     }
     let question = Confirm::with_theme(&theme).with_prompt(format!("Write {} and its test?", file.display()));
     if question.default(true).interact_on(terminal)? {

@@ -18,8 +18,8 @@ use crate::syntax::{self, Builtin, Kinds as _, Options, file_schema};
 
 /// Begins a formula: formulas/NAME.toml, and formulas/tests/NAME.test.toml for `formula test`.
 ///
-/// Asks on a terminal; elsewhere, and with --yes, the flags say everything. What is written passes `formula check --strict` and `formula fmt
-/// --check`. Nothing is ever overwritten.
+/// Asks on a terminal; elsewhere, and with --yes, the flags say everything. What is written passes `formula check --strict`, `formula fmt
+/// --check` and `formula test`. Nothing is ever overwritten.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Its name.
@@ -78,7 +78,7 @@ pub fn new(app: &App, args: &Args) -> Outcome {
         write(app, &schema, &format!("{:#}\n", file_schema(&Builtin::default())))?;
     }
     let named = if args.output.is_some() { file.display().to_string() } else { args.name.clone() };
-    app.ui.status(&format!("next: edit it, then `formula check {named}`, `formula graph {named}`, `formula plan {named}`"));
+    app.ui.status(&format!("next: edit it, then `formula check {named}`, `formula test {named}`, `formula plan {named}`"));
     Ok(0)
 }
 

@@ -83,7 +83,13 @@ static PARTS: [Part; 18] = [
     part("image-tag", &[World::Image]),
     part("migrate", &[World::Env, World::Git]),
     part("preflight", &[World::Git, World::Registry]),
-    part("survey", &[World::Env, World::Compose, World::Git, World::Image, World::Health]),
+    // The fake box is no factory box, and its compose file is nobody's.
+    Part {
+        step: Some(
+            "id = \"survey\"\nuses = \"survey\"\nwith = { health_urls = [\"http://127.0.0.1:8080/api/version\"], accept = [\"d7\", \"d13\", \"d17\"] }\n",
+        ),
+        ..part("survey", &[World::Env, World::Compose, World::Git, World::Image, World::Health])
+    },
 ];
 
 /// What is known of a kind.

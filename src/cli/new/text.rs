@@ -7,7 +7,7 @@ use toml::Value;
 
 use super::parts::{self, World};
 use super::{Args, From};
-use crate::catalog::SHIPPED;
+use crate::catalog::{SHIPPED, SHIPPED_TESTS};
 use crate::syntax::manual;
 
 /// What is to be written.
@@ -64,7 +64,8 @@ pub(super) fn make(args: &Args) -> Made {
         let steps = if steps.is_empty() { format!("\n[[steps]]\n{}", FIRST.replace("NAME", &args.name)) } else { steps };
         format!("name = {name}\ndescription = {described}\nversion = 1\n{declares}{steps}")
     };
-    Made { formula: format!("#:schema ./formula.schema.json\n{formula}"), test: test(args, &worlds, &shells) }
+    let base = base.and_then(|(name, _)| SHIPPED_TESTS.iter().find(|(shipped, _)| shipped == name)).map(|(_, text)| *text);
+    Made { formula: format!("#:schema ./formula.schema.json\n{formula}"), test: test(args, base, &worlds, &shells) }
 }
 
 /// The id and the entries of a step of that kind, with an id that is free.
@@ -112,10 +113,17 @@ fn derived(text: &str, name: &Value, described: Option<&str>, declares: &str, st
     out
 }
 
-/// The test: values of vars, the world, and what is expected.
-fn test(args: &Args, worlds: &BTreeSet<World>, shells: &str) -> String {
+/// The test: values of vars, the world, and what is expected; or that of the formula it begins with, and what more is needed.
+fn test(args: &Args, base: Option<&str>, worlds: &BTreeSet<World>, shells: &str) -> String {
     let mut text = format!("# What `formula test {}` rehearses: the world it finds, and what must come of it.\n", args.name);
     let samples: Vec<String> = args.vars.iter().filter_map(super::var::Var::sample).collect();
+    if let Some(base) = base {
+        let rest = base.split_once('\n').filter(|(first, _)| first.starts_with('#')).map_or(base, |(_, rest)| rest);
+        let vars = samples.iter().fold("[vars]\n".to_owned(), |text, line| text + line + "\n");
+        text.push_str(&rest.replacen("[vars]\n", &vars, 1));
+        text.push_str(shells);
+        return text;
+    }
     if !samples.is_empty() {
         let _ = writeln!(text, "\n[vars]\n{}", samples.join("\n"));
     }
