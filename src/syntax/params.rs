@@ -11,7 +11,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::cx::{Cx, Entry, Node, entries};
 use super::names::Names;
 use super::schema::{branches, describe, in_words, resolve, types, values};
-use super::step::Draft;
+use super::step::{Draft, OF_A_KIND};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::template;
 
@@ -298,6 +298,9 @@ impl Check<'_> {
         let near = self.cx().nearest(entry.key, known.iter().copied());
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
+            None if path.is_empty() && OF_A_KIND.contains(&entry.key) => {
+                format!("`{}` is a key of the step: write it beside `with`, not in it", entry.key)
+            }
             None if known.is_empty() => format!("{whose} takes none"),
             None => format!("{whose} takes {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
         };

@@ -17,7 +17,7 @@ pub(super) const KEYS: [&str; 12] =
     ["id", "title", "description", "uses", "with", "env", "needs", "if", "foreach", "retry", "timeout", "secrets"];
 
 /// Keys that mean nothing without `uses`.
-const OF_A_KIND: [&str; 7] = ["with", "env", "if", "foreach", "retry", "timeout", "secrets"];
+pub(super) const OF_A_KIND: [&str; 7] = ["with", "env", "if", "foreach", "retry", "timeout", "secrets"];
 
 /// A step that was read, with the places that the checks of names need.
 pub(super) struct Draft<'t> {

@@ -6,6 +6,8 @@ mod check;
 mod check_output;
 mod doctor;
 mod fmt;
+mod fuzz_corpus;
+mod guide;
 mod info;
 mod lsp;
 mod mend;

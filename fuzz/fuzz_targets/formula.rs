@@ -1,0 +1,8 @@
+#![no_main]
+//! Fuzzes `bodies::formula`.
+
+#[path = "../../tests/it/fuzz_corpus/bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::formula(bytes));
