@@ -41,6 +41,8 @@ install_packages() {
   has_static_busybox || missing+=(busybox-static)
   has htpasswd || missing+=(apache2-utils)
   has git || missing+=(git)
+  # Signed tags.
+  has ssh-keygen || missing+=(openssh-client)
   if ((${#missing[@]} == 0)); then
     say "packages are there"
     return
