@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 mod bodies;
 
@@ -13,7 +12,6 @@ fn each(target: &str, body: fn(&[u8])) {
     assert!(files.len() >= 2, "{target}: {files:?}");
     for file in files {
         let bytes = fs::read(&file).expect("it is there");
-        let start = Instant::now();
         body(&bytes);
         // Whole, and cut off and spoilt at some places.
         for at in (0..bytes.len()).step_by(bytes.len().div_ceil(40).max(1)) {
@@ -22,7 +20,6 @@ fn each(target: &str, body: fn(&[u8])) {
             spoilt[at] = b'{';
             body(&spoilt);
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "{}: each input has a second", file.display());
     }
 }
 
