@@ -2,7 +2,7 @@
 
 use super::read::{Item, Section};
 
-pub(super) const FORMULA: [&str; 19] = [
+pub(super) const FORMULA: [&str; 20] = [
     "name",
     "description",
     "version",
@@ -20,6 +20,7 @@ pub(super) const FORMULA: [&str; 19] = [
     "env",
     "steps",
     "finally",
+    "test",
     "context",
     "project",
 ];
