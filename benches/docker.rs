@@ -10,6 +10,8 @@
 //! Needs a Docker engine and the program `docker-registry`. Each side pushes to a registry of its own, and each round builds other bytes, so
 //! that nothing is there already.
 
+mod common;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
@@ -18,7 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-const MEBIBYTES: u64 = 100;
+use common::{emit, median};
+
+const MEGABYTES: u64 = 100;
 
 fn main() {
     let rounds: usize = std::env::args().find_map(|word| word.strip_prefix("rounds=")?.parse().ok()).unwrap_or(5);
@@ -33,7 +37,7 @@ fn main() {
             costs[side][1].push(sides[side].push());
         }
     }
-    let mut text = format!("{MEBIBYTES} MB image ({rounds} rounds, medians)\n");
+    let mut text = format!("{MEGABYTES} MB image ({rounds} rounds, medians)\n");
     for (index, what) in ["build", "push"].into_iter().enumerate() {
         let [step, run, docker] = [(0, true), (0, false), (1, false)].map(|(side, step): (usize, bool)| {
             median(&mut costs[side][index].iter().map(|&(run, work)| if step { work } else { run }).collect::<Vec<_>>())
@@ -107,7 +111,7 @@ impl Side {
 
     /// Other bytes than ever before.
     fn fill(&self) {
-        let mut random = fs::File::open("/dev/urandom").expect("random bytes").take(MEBIBYTES * 1_000_000);
+        let mut random = fs::File::open("/dev/urandom").expect("random bytes").take(MEGABYTES * 1_000_000);
         let mut data = fs::File::create(self.folder.join("context/data")).expect("a file");
         std::io::copy(&mut random, &mut data).expect("it fits on the disk");
         data.sync_all().expect("a disk");
@@ -145,14 +149,4 @@ impl Drop for Side {
         let _ = self.registry.wait();
         let _ = Command::new("docker").args(["rmi", "--force", &self.image]).output();
     }
-}
-
-fn median(costs: &mut [f64]) -> f64 {
-    costs.sort_by(f64::total_cmp);
-    costs[costs.len() / 2]
-}
-
-#[expect(clippy::print_stdout, reason = "a bench reports on stdout")]
-fn emit(line: &str) {
-    println!("{line}");
 }

@@ -8,6 +8,7 @@
 //! Needs a Docker engine, compose and `docker-registry`, as the tests do. By hand: fetch, check out, set the key, put the rendered compose
 //! file there, run the migrations, pull, `up --detach --wait`. The downtime is held against `up --force-recreate` of all services.
 
+mod common;
 #[path = "../tests/it/support/mod.rs"]
 #[expect(dead_code, unused_imports, unused_macros, reason = "the tests need more of it")]
 mod support;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use common::{emit, median};
 use support::{BoxFixture, Program, Sandbox, formula};
 
 fn main() {
@@ -30,9 +32,7 @@ fn main() {
         let health = on.health_url();
         let argv = ["run", "upgrade", "--version", "v0.3.0", "--health-url", &health, "--health-version-pointer", "body"];
         ours.push(timed(&on, || {
-            let ran = formula(&sandbox).args(argv).run();
-            ran.exits(0);
-            emit(&ran.stderr);
+            formula(&sandbox).args(argv).run().exits(0);
         }));
         let rendered = sandbox.read("docker-compose.yml");
         forced.push(timed(&on, || on.compose(&["up", "--detach", "--wait", "--quiet-pull", "--force-recreate"])));
@@ -107,14 +107,4 @@ fn by_hand(sandbox: &Sandbox, on: &BoxFixture<'_>, rendered: &str) {
     }
     on.compose(&["pull", "--quiet"]);
     on.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
-}
-
-fn median(costs: &mut [f64]) -> f64 {
-    costs.sort_by(f64::total_cmp);
-    costs[costs.len() / 2]
-}
-
-#[expect(clippy::print_stdout, reason = "a bench reports on stdout")]
-fn emit(line: &str) {
-    println!("{line}");
 }

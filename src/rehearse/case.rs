@@ -19,7 +19,7 @@ use crate::plan::{self, Given, GivenValue, Inputs, Load, Origin};
 use crate::syntax::Builtin;
 
 /// The working directory of every rehearsal.
-pub(super) const WORK: &str = "/work";
+pub(super) const WORK: &str = "/box";
 
 /// One try of a formula.
 pub(super) struct Case {

@@ -13,7 +13,7 @@ const MOST: usize = 50;
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The way to it: `files > /work/.env > text`.
+    /// The way to it: `files > /box/.env > text`.
     pub field: String,
     /// What should be there; at most 120 columns.
     pub expected: String,

@@ -45,7 +45,7 @@ pub(super) struct TestFile {
     pub case: Vec<TestFile>,
 }
 
-/// The start of the fake world. Paths count from the working directory, which is `/work`.
+/// The start of the fake world. Paths count from the working directory, which is `/box`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WorldFile {

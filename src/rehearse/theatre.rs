@@ -1,10 +1,10 @@
 //! One run of a case in one fake world, driven by the local backend: started, taken up again by a new driver, answered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
@@ -96,19 +96,12 @@ impl Journal for Ledger {
 /// Between the driver and the steps.
 struct Props {
     kinds: Vec<&'static dyn StepType>,
-    known: Mutex<HashMap<String, &'static dyn StepType>>,
     control: Arc<Control>,
 }
 
 impl Stage for Props {
     fn kind(&self, name: &str) -> Option<&'static dyn StepType> {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(kind) = known.get(name) {
-            return Some(*kind);
-        }
-        let kind = self.kinds.iter().copied().find(|kind| kind.meta().kind == name)?;
-        known.insert(name.to_owned(), kind);
-        Some(kind)
+        self.kinds.iter().copied().find(|kind| kind.meta().kind == name)
     }
     fn begins(&self, step: &str) -> Option<StepError> {
         self.control.fault(step, false)
@@ -195,7 +188,7 @@ impl<'c> Theatre<'c> {
             time,
             ledger: Arc::new(Ledger { memory: journal, control: control.clone() }),
             world: Arc::new(world),
-            props: Arc::new(Props { kinds: case.kinds.clone(), known: Mutex::default(), control }),
+            props: Arc::new(Props { kinds: case.kinds.clone(), control }),
             fake,
         }
     }

@@ -44,7 +44,7 @@ fn a_divergence_is_told_with_the_line_that_plays_it_again() {
     let ran = test(&sandbox, "sample");
     ran.exits(30).stdout_has("DIVERGES").stdout_has("first: formula test sample --schedule 'make:after-effect:rollback'");
     let again = test(&sandbox, "sample --schedule make:after-effect:rollback");
-    again.exits(30).stdout_has("files > /work/out").stdout_has("expected nothing").stdout_has("found    {\"text\":\"made\"");
+    again.exits(30).stdout_has("files > /box/out").stdout_has("expected nothing").stdout_has("found    {\"text\":\"made\"");
     test(&sandbox, "sample --schedule make:after-effect:resume").exits(0);
     let data = test(&sandbox, "sample --json");
     data.exits(30).stderr_is("");

@@ -4,7 +4,7 @@ use formula_steps::contract::Undo;
 
 use super::{Drawing, Node, Role, dot, mermaid, text};
 
-fn node(id: &str, kind: &str, role: Role, needs: &[usize]) -> Node {
+pub(super) fn node(id: &str, kind: &str, role: Role, needs: &[usize]) -> Node {
     Node {
         id: id.into(),
         title: None,

@@ -104,7 +104,7 @@ fn a_probe_that_takes_half_for_all_is_found_out() {
     let case = only(try_with(KINDS, &formula("half-probe"), None, &Options::default()));
     assert_eq!(bad(&case), [("middle:during-effect-1:resume".to_owned(), "DIVERGES")]);
     let Judgement::Diverges { differences } = &case.first_diverging().unwrap().judgement else { panic!("{case:?}") };
-    assert_eq!(differences[0].field, "files > /work/middle/two");
+    assert_eq!(differences[0].field, "files > /box/middle/two");
     assert_eq!(differences[0].found, "nothing");
 }
 
@@ -114,7 +114,7 @@ fn an_undo_that_forgets_is_found_out() {
     let first = case.first_diverging().unwrap();
     assert_eq!(first.schedule.to_string(), "first:before-undo:resume", "the whole way back leads past it");
     let Judgement::Diverges { differences } = &first.judgement else { panic!("{first:?}") };
-    assert_eq!(differences[0].field, "files > /work/middle/two");
+    assert_eq!(differences[0].field, "files > /box/middle/two");
     let own: Vec<_> = bad(&case).into_iter().filter(|(schedule, _)| schedule.starts_with("middle:")).collect();
     assert_eq!(own[0].0, "middle:after-effect:rollback", "{own:?}");
 }

@@ -105,7 +105,7 @@ impl Compose for RealCompose {
     }
 
     async fn config(&self, file: &ComposeFile) -> PortResult<(String, Vec<ComposeService>)> {
-        let inputs = seen::inputs(file).await;
+        let inputs = seen::inputs(file, &self.env).await;
         if let Some(known) = inputs.as_ref().and_then(|inputs| self.seen.get(inputs)) {
             return Ok(known);
         }
@@ -119,7 +119,7 @@ impl Compose for RealCompose {
         let services = resolved.get("services").and_then(Value::as_object).unwrap_or(&empty);
         let services: Vec<_> = services.iter().map(|(name, config)| service(name, config, &hashes, file)).collect::<PortResult<_>>()?;
         // What changed while compose read it may have been read either way.
-        let unchanged = seen::inputs(file).await;
+        let unchanged = seen::inputs(file, &self.env).await;
         if let Some(inputs) = inputs.filter(|before| unchanged.as_ref() == Some(before)) {
             self.seen.put(inputs, &name, &services);
         }

@@ -9,17 +9,7 @@ use super::{MOST, TooBig, card, svg};
 use crate::syntax::Kinds as _;
 
 fn node(id: &str, role: Role, needs: &[usize]) -> Node {
-    Node {
-        id: id.into(),
-        title: None,
-        kind: "shell".into(),
-        role,
-        condition: None,
-        each: None,
-        stand: None,
-        needs: needs.to_vec(),
-        finally: false,
-    }
+    super::super::tests::node(id, "shell", role, needs)
 }
 
 fn drawing(mut nodes: Vec<Node>) -> Drawing {

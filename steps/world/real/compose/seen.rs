@@ -10,11 +10,13 @@ use crate::world::{ComposeFile, ComposeService};
 
 /// A file with one of these words may mean more than what is in it and its env file: such an answer is not kept.
 const READS_MORE: [&str; 7] = ["include", "extends", "env_file", "label_file", "configs", "secrets", "provider"];
+/// With this compose reads env files that no argument names.
+const MORE_ENV_FILES: &str = "COMPOSE_ENV_FILES";
 /// So many answers are kept.
 const MOST: usize = 8;
 
-/// All that an answer depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// All that an answer depends on. Env files hold secrets: it is not for messages.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Inputs {
     dir: PathBuf,
     file: PathBuf,
@@ -50,7 +52,11 @@ impl Seen {
 }
 
 /// What the answer about that file depends on, None where it may depend on more, or where a file cannot be read: compose will say why.
-pub(super) async fn inputs(file: &ComposeFile) -> Option<Inputs> {
+/// `env` is the environment that compose gets; what the step adds to it is in `file`.
+pub(super) async fn inputs(file: &ComposeFile, env: &BTreeMap<String, String>) -> Option<Inputs> {
+    if [env, &file.env].into_iter().any(|env| env.contains_key(MORE_ENV_FILES)) {
+        return None;
+    }
     let text = tokio::fs::read(&file.file).await.ok()?;
     let shown = String::from_utf8_lossy(&text);
     if READS_MORE.iter().any(|word| shown.contains(word)) {
@@ -91,22 +97,26 @@ mod tests {
             env: BTreeMap::new(),
         };
         let seen = Seen::default();
-        let bare = inputs(&file).await.expect("it can be read");
+        let nothing = BTreeMap::new();
+        let bare = inputs(&file, &nothing).await.expect("it can be read");
         assert_eq!(seen.get(&bare), None);
         seen.put(bare.clone(), "shop", &[]);
-        assert_eq!(seen.get(&inputs(&file).await.expect("as before")), Some(("shop".to_owned(), Vec::new())));
+        assert_eq!(seen.get(&inputs(&file, &nothing).await.expect("as before")), Some(("shop".to_owned(), Vec::new())));
         for change in [("compose.yml", "services: {a: {}}\n"), (".env", "A=1\n"), (".env", "A=2\n")] {
             write(change.0, change.1);
-            let now = inputs(&file).await.expect("it can be read");
+            let now = inputs(&file, &nothing).await.expect("it can be read");
             assert_eq!(seen.get(&now), None, "{change:?}");
             seen.put(now, "shop", &[]);
         }
         file.profiles.push("debug".into());
-        assert_eq!(seen.get(&inputs(&file).await.expect("it can be read")), None);
+        assert_eq!(seen.get(&inputs(&file, &nothing).await.expect("it can be read")), None);
         for more in ["include: [other.yml]\n", "services: {a: {env_file: a.env}}\n"] {
             write("compose.yml", more);
-            assert_eq!(inputs(&file).await, None, "{more}");
+            assert!(inputs(&file, &nothing).await.is_none(), "{more}");
         }
+        write("compose.yml", "services: {}\n");
+        assert!(inputs(&file, &nothing).await.is_some());
+        assert!(inputs(&file, &BTreeMap::from([(MORE_ENV_FILES.to_owned(), "other.env".to_owned())])).await.is_none());
         for number in 0..20 {
             seen.put(Inputs { project: Some(number.to_string()), ..bare.clone() }, "shop", &[]);
         }
