@@ -9,7 +9,7 @@
 //! then nothing is restarted.
 //!
 //! **Undoes** by making the containers again that ran before, with the images, variables and volumes that they had; services that had no
-//! container are removed. A reference that the file names is pointed at the earlier image for that moment and put back afterwards.
+//! container are removed. What they were told, secrets too, is kept apart from the journal, as `compose-up` keeps it. A reference that the file names is pointed at the earlier image for that moment and put back afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::{Behaviour, Change, Class, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
 use crate::kit::readiness::{self, CONFIG_HASH};
+use crate::kit::recipe::{self, Recipe};
 use crate::kit::{Period, compose, engine_tag, text};
-use crate::world::{Blueprint, ComposeFile, ComposeService, Container, ImageRef, Up};
+use crate::world::{ComposeFile, ComposeService, Container, ImageRef, Up};
 
 /// Between two looks while waiting.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -102,7 +103,7 @@ pub struct Ran {
     pub running: bool,
     /// What it is made of again; none where it stays as it is, and in what older programs recorded.
     #[serde(default)]
-    pub blueprint: Option<Blueprint>,
+    pub blueprint: Option<Recipe>,
 }
 
 fn ran() -> bool {
@@ -173,7 +174,7 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
                 Err(reason) => {
                     changes.push(Change::new(format!("bring up `{}`: {}", service.name, reason.why)));
                     for ran in &mut was {
-                        ran.blueprint = cx.world.docker.blueprint(&ran.id).await?;
+                        ran.blueprint = recipe::of(cx, &project.name, &service.name, &ran.id).await?;
                     }
                 }
             }
@@ -190,12 +191,14 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
         })
     }
 
-    async fn run(&self, cx: &Context, params: &Params, _before: Option<&Before>) -> Result<Output, StepError> {
+    async fn run(&self, cx: &Context, params: &Params, before: Option<&Before>) -> Result<Output, StepError> {
         let project = Project::read(cx, params).await?;
         let _lock = compose::lock(cx, &project.file).await?;
         project.may_go_up(cx).await?;
+        recipe::write_down(cx, recipes(before)).await?;
         project.up(cx, Some(params.timeout.0)).await?;
         let services = project.wait(cx, params).await?;
+        recipe::forget_earlier(cx, &project.name, Some(&params.services)).await?;
         Ok(Output { project: project.name, services })
     }
 
@@ -227,8 +230,15 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
                 cx.world.docker.tag(id, &ImageRef::parse(reference)?).await?;
             }
         }
-        result
+        result?;
+        recipe::forget(cx, recipes(Some(before)).map(|(_, recipe)| recipe)).await
     }
+}
+
+/// What the containers that may be replaced are made again from, each with its id.
+fn recipes(before: Option<&Before>) -> impl Iterator<Item = (&str, &Recipe)> {
+    let containers = before.into_iter().flat_map(|before| before.services.values()).flat_map(|was| &was.containers);
+    containers.filter_map(|ran| Some((ran.id.as_str(), ran.blueprint.as_ref()?)))
 }
 
 /// A compose project as its file says now, with the services asked for.
@@ -416,13 +426,14 @@ async fn again(cx: &Context, was: &Was, now: &[Container]) -> Result<(), StepErr
             return Err(StepError::conflict(message).hint("pull or build it again, then roll back again"));
         }
     }
+    let blueprints = recipe::blueprints(cx, missing().filter_map(|ran| Some((ran.id.as_str(), ran.blueprint.as_ref()?)))).await?;
     for container in now.iter().filter(|container| !was.containers.iter().any(|ran| is(ran, container))) {
         cx.proceed()?;
         docker.stop_container(&container.id).await?;
         docker.remove_container(&container.id, true).await?;
     }
     for ran in missing() {
-        let Some(mut blueprint) = ran.blueprint.clone() else { continue };
+        let Some(mut blueprint) = blueprints.get(&ran.id).cloned() else { continue };
         cx.proceed()?;
         if engine_tag::image_id(cx, &ran.reference).await?.as_ref() != Some(&ran.image_id) {
             if was.reference.as_ref() == Some(&ran.reference) {

@@ -24,7 +24,9 @@
 //!
 //! **Undoes** by making the containers that were replaced or removed once more from what the engine said about them before: same image,
 //! configuration, names, networks, and volumes without a name; neither the old compose file nor the old variables are needed for it. What this run
-//! created goes. What the engine said, secrets in the environment of containers too, is kept in the run's journal for that purpose.
+//! created goes. What the engine said holds what the containers were told, secrets too. The journal has none of it: it is kept in
+//! `containers/` in the state directory, files for the user alone, as long as the images are. Where such a file is gone or was altered
+//! nothing is touched on the way back, and it says so.
 
 mod back;
 mod decide;
@@ -39,8 +41,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Behaviour, Change, Context, Effect, Probe, Repeat, Step, StepError, StepMeta, Undo};
+use crate::kit::recipe::{self, Recipe};
 use crate::kit::{Period, compose};
-use crate::world::{Blueprint, Container, Up};
+use crate::world::{Container, Up};
 
 use decide::{Action, Survey};
 use model::Model;
@@ -152,7 +155,7 @@ pub struct Was {
     /// What it depends on, as compose labelled it.
     pub depends_on: String,
     /// How to make it again, where the step will replace or remove it.
-    pub blueprint: Option<Blueprint>,
+    pub blueprint: Option<Recipe>,
 }
 
 /// One service as it runs.
@@ -249,6 +252,7 @@ with = { file = "docker-compose.yml", previous = "docker-compose.yml.prev", time
             return Err(StepError::conflict(format!("expected {expected}, found {found}; nothing was changed")));
         }
         survey.refuse_unrecorded(before)?;
+        recipe::write_down(cx, recipes(before)).await?;
         let memo = survey.memo(memo.unwrap_or_default());
         cx.proceed()?;
         cx.remember(MEMO, &memo).await?;
@@ -258,6 +262,7 @@ with = { file = "docker-compose.yml", previous = "docker-compose.yml.prev", time
         bring_up(cx, &survey, &waiting, &memo).await?;
         let running = waiting.all().await?;
         keep::forget_earlier(cx, &survey.model.project).await?;
+        recipe::forget_earlier(cx, &survey.model.project, None).await?;
         Ok(survey.output_of(&running, &memo))
     }
 
@@ -267,6 +272,12 @@ with = { file = "docker-compose.yml", previous = "docker-compose.yml.prev", time
         back::back(cx, params, before, output).await?;
         cx.forget(MEMO).await
     }
+}
+
+/// What the containers that will be replaced or removed are made again from, each with its id.
+fn recipes(before: Option<&Before>) -> impl Iterator<Item = (&str, &Recipe)> {
+    let containers = before.map(|before| before.containers.as_slice()).unwrap_or_default();
+    containers.iter().filter_map(|was| Some((was.id.as_str(), was.blueprint.as_ref()?)))
 }
 
 /// Removes what the file does not know any more, before what it does know comes up: that may need its ports and names.

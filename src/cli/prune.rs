@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use formula_steps::kit::keep;
+use formula_steps::kit::{keep, recipe};
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
@@ -11,7 +11,7 @@ use crate::journal::Journal as _;
 
 /// Removes old runs.
 ///
-/// Runs that are over and older than a time, with their logs and the images that were kept for a way back. A run that can still be
+/// Runs that are over and older than a time, with their logs and what was kept for a way back: images, and what containers were told. A run that can still be
 /// resumed or rolled back stays.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,13 +32,26 @@ pub fn prune(app: &App, args: &Args) -> Outcome {
         .map_err(|why| Failure::usage(format!("`--older-than {}`: {why}", args.older_than)))?;
     let Some(journal) = app.journal()? else { return Ok(0) };
     let now = SystemClock::default().now();
-    let mut removed = Vec::new();
+    let mut unwanted = Vec::new();
     let old = |millis: u64| Duration::from_millis(millis) >= age;
     for run in journal.runs()?.into_iter().skip(args.keep) {
         let over = run.outcome.is_some_and(crate::model::Outcome::is_final);
         if !over || !old(now.since(run.updated)) {
             continue;
         }
+        unwanted.push(run);
+    }
+    let parts: Vec<String> = unwanted.iter().map(|run| keep::part(run.run.as_str())).collect();
+    let of_them = |run: &str| parts.iter().any(|one| one == run);
+    if !args.dry_run && !unwanted.is_empty() {
+        let (world, runtime) = (app.world(&app.holder().mark()), app.runtime()?);
+        // What may hold secrets goes first: nobody would find it without its run.
+        let gone = runtime.block_on(recipe::let_go(&*world.files, &app.state_dir, |_, run, _| of_them(run)));
+        gone.map_err(|error| Failure::new(1, error.message))?;
+        // Most machines have kept nothing, and many have no engine: that is no reason to fail.
+        let _ = runtime.block_on(keep::let_go(&*world.docker, |_, run| of_them(run)));
+    }
+    for run in unwanted {
         if !args.dry_run {
             journal.remove(&run.run)?;
             let logs = app.state_dir.join("runs").join(run.run.as_str());
@@ -47,13 +60,6 @@ pub fn prune(app: &App, args: &Args) -> Outcome {
             }
         }
         app.ui.line(&format!("{} {} {}", run.run, run.formula, run.updated));
-        removed.push(keep::part(run.run.as_str()));
-    }
-    if !args.dry_run && !removed.is_empty() {
-        let world = app.world(&app.holder().mark());
-        let unwanted = |_: &str, run: &str| removed.iter().any(|one| one == run);
-        // Most machines have kept nothing, and many have no engine: that is no reason to fail.
-        let _ = app.runtime()?.block_on(keep::let_go(&*world.docker, unwanted));
     }
     Ok(0)
 }

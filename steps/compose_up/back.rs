@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::decide::containers;
-use super::{Before, Output, Params, Was, keep, stop_and_remove};
+use super::{Before, Output, Params, Was, keep, recipes, stop_and_remove};
 use crate::contract::{Context, StepError};
-use crate::kit::{compose, engine_tag, readiness, text};
+use crate::kit::{compose, engine_tag, readiness, recipe, text};
 use crate::world::{Blueprint, Container, ImageRef, PortErrorKind};
 
 /// Between two looks.
@@ -16,7 +16,7 @@ pub(super) async fn back(cx: &Context, params: &Params, before: &Before, output:
     compose::sweep(cx, &before.project).await?;
     let now: Vec<Container> = containers(cx, &before.project).await?.0.into_values().flatten().collect();
     let missing: Vec<&Was> = before.containers.iter().filter(|was| current(was, &now).is_none()).collect();
-    can_be_made(cx, &missing).await?;
+    let blueprints = can_be_made(cx, &missing).await?;
     let extra: Vec<&Container> = now
         .iter()
         .filter(|container| container.labels.get(readiness::SERVICE).is_some_and(|service| before.services.contains(service)))
@@ -24,11 +24,12 @@ pub(super) async fn back(cx: &Context, params: &Params, before: &Before, output:
         .collect();
     only_ours(&extra, &missing, output)?;
     stop_and_remove(cx, extra).await?;
-    let ids = make(cx, before, &now, missing).await?;
+    let ids = make(cx, before, &now, missing, &blueprints).await?;
     run_as_before(cx, params, before, &ids).await?;
     put_names_back(cx, before).await?;
     remove_networks(cx, before).await?;
     keep::forget(cx, before).await?;
+    recipe::forget(cx, recipes(Some(before)).map(|(_, recipe)| recipe)).await?;
     until_well(cx, params, before, &ids).await
 }
 
@@ -46,8 +47,8 @@ fn current<'c>(was: &Was, now: &'c [Container]) -> Option<&'c Container> {
     now.iter().find(|container| is(was, container))
 }
 
-/// Refuses, before anything stops, what could not be finished.
-async fn can_be_made(cx: &Context, missing: &[&Was]) -> Result<(), StepError> {
+/// Refuses, before anything stops, what could not be finished. Answers what to make it from, by the id of each.
+async fn can_be_made(cx: &Context, missing: &[&Was]) -> Result<BTreeMap<String, Blueprint>, StepError> {
     for was in missing {
         if was.blueprint.is_none() {
             return Err(StepError::conflict(format!("`{}` is gone, and this step did not touch it", was.name))
@@ -58,7 +59,7 @@ async fn can_be_made(cx: &Context, missing: &[&Was]) -> Result<(), StepError> {
                 .hint(format!("pull or build `{}` again, then roll back again", was.image)));
         }
     }
-    Ok(())
+    recipe::blueprints(cx, missing.iter().filter_map(|was| Some((was.id.as_str(), was.blueprint.as_ref()?)))).await
 }
 
 /// Refuses to remove what somebody else made since. Without an output nobody can tell.
@@ -77,7 +78,13 @@ fn only_ours(extra: &[&Container], missing: &[&Was], output: Option<&Output>) ->
 }
 
 /// Makes what is missing, those first that others lean on. Answers the present id of each container that was there.
-async fn make(cx: &Context, before: &Before, now: &[Container], mut missing: Vec<&Was>) -> Result<BTreeMap<String, String>, StepError> {
+async fn make(
+    cx: &Context,
+    before: &Before,
+    now: &[Container],
+    mut missing: Vec<&Was>,
+    blueprints: &BTreeMap<String, Blueprint>,
+) -> Result<BTreeMap<String, String>, StepError> {
     let there = before.containers.iter().filter_map(|was| Some((was.id.clone(), current(was, now)?.id.clone())));
     let mut ids: BTreeMap<String, String> = there.collect();
     while !missing.is_empty() {
@@ -85,7 +92,7 @@ async fn make(cx: &Context, before: &Before, now: &[Container], mut missing: Vec
         let shares = |was: &&Was| was.blueprint.as_ref().map(|blueprint| blueprint.shares.clone()).unwrap_or_default();
         let next = missing.iter().position(|was| !shares(was).iter().any(|id| open.contains(id.as_str()))).unwrap_or_default();
         let was = missing.remove(next);
-        let Some(mut blueprint) = was.blueprint.clone() else { continue };
+        let Some(mut blueprint) = blueprints.get(&was.id).cloned() else { continue };
         for old in blueprint.shares.clone() {
             if let Some(new) = ids.get(&old) {
                 blueprint = blueprint.leaning_on(&old, new);

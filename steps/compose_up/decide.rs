@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::{Model, leans_on, mounted, replicas, tidy};
 use super::{AnonymousVolumes, Before, Memo, Output, Params, Runs, Was};
 use crate::contract::{Context, StepError};
-use crate::kit::{compose, engine_tag, readiness, text};
+use crate::kit::{compose, engine_tag, readiness, recipe, text};
 use crate::world::{ComposeService, Container, Image};
 
 /// The label with which compose records what a container depends on.
@@ -314,7 +314,7 @@ impl Survey {
             for container in self.containers_of(service) {
                 let (mut blueprint, mut stands_for) = (None, None);
                 if doomed.contains(container.id.as_str()) {
-                    blueprint = cx.unless_cancelled(cx.world.docker.blueprint(&container.id)).await?;
+                    blueprint = recipe::of(cx, &self.model.project, service, &container.id).await?;
                     stands_for = cx.unless_cancelled(engine_tag::image_id(cx, &container.image)).await?;
                 }
                 containers.push(Was {

@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod period;
 pub mod program;
 pub mod readiness;
+pub mod recipe;
 pub mod request;
 pub mod text;
 

@@ -68,6 +68,9 @@ pub trait Files: Send + Sync {
     /// an existing one keeps its mode and owner unless `force_mode`.
     async fn write(&self, root: &Path, path: &Path, bytes: &[u8], mode: u32, force_mode: bool) -> PortResult<()>;
 
+    /// Makes a folder if it is missing, and closes it to all but its owner.
+    async fn private_folder(&self, root: &Path, folder: &Path) -> PortResult<()>;
+
     /// Removes the file; fine if nothing is there. Folders that [`Files::write`] made are left.
     async fn remove(&self, root: &Path, path: &Path) -> PortResult<()>;
 

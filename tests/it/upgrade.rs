@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::json;
 
 use crate::support::{BoxFacts, BoxFixture, Program, Ran, Sandbox, docker, engine_or_skip, formula};
@@ -245,6 +249,78 @@ fn release_v0_3_3(sandbox: &Sandbox, on: &BoxFixture<'_>) {
     git(&["commit", "--quiet", "--all", "--message", "v0.3.3"]);
     git(&["tag", "--annotate", "--message", "v0.3.3", "v0.3.3"]);
     git(&["push", "--quiet", "origin", "main", "--tags"]);
+}
+
+/// The files of the state directory that hold a text, as it is or in base64.
+fn files_that_hold(sandbox: &Sandbox, text: &str) -> Vec<PathBuf> {
+    // What is the same wherever it begins among the groups of three bytes.
+    let coded = (0..3).map(|lead| {
+        let whole = STANDARD_NO_PAD.encode(format!("{}{text}", &"abc"[..lead]));
+        let length = whole.len() - 1;
+        whole.as_bytes()[[0, 2, 3][lead]..length].to_vec()
+    });
+    let needles: Vec<Vec<u8>> = coded.chain([text.as_bytes().to_vec()]).collect();
+    let (mut found, mut open) = (Vec::new(), vec![sandbox.work().join(".formula")]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                open.push(entry);
+                continue;
+            }
+            let bytes = fs::read(&entry).expect("a file");
+            if needles.iter().any(|needle| bytes.windows(needle.len()).any(|part| part == needle)) {
+                found.push(entry);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_containers_were_told_is_in_private_files_alone_and_only_as_long_as_there_is_a_way_back() {
+    engine_or_skip!("what_containers_were_told_is_in_private_files_alone_and_only_as_long_as_there_is_a_way_back");
+    let sandbox = Sandbox::new();
+    let on = BoxFixture::ready_box(&sandbox);
+    let told = || docker(&["inspect", "--format", "{{json .Config.Env}}", &format!("{}-agents-1", on.project.name)]);
+    let first = told();
+    assert!(first.contains("FORGE_TOKEN=tok-main"), "{first}");
+    // The container is not what the file says any more.
+    let env = sandbox.read(".env").replace("FORGE_TOKEN=tok-main", "FORGE_TOKEN=tok-other");
+    fs::write(sandbox.work().join(".env"), env).expect("the sandbox is writable");
+    let before = on.facts();
+    let both = ["tok-main", "tok-other"];
+
+    for kill in [true, false] {
+        let ran = upgrade(&sandbox, &on, "v0.3.0").args(["--json"]);
+        if kill {
+            let _ = ran.run_and_kill_at(|line| line.contains("\"attempt_succeeded\"") && line.contains("\"up\""));
+        } else {
+            ran.run().exits(0);
+        }
+        assert!(told().contains("FORGE_TOKEN=tok-other"), "{}", told());
+        let held = files_that_hold(&sandbox, "tok-main");
+        assert!(!held.is_empty() && files_that_hold(&sandbox, "tok-other").is_empty(), "{held:?}");
+        for file in held {
+            let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+            let folder = file.parent().expect("a folder");
+            assert!(folder.ends_with(".formula/containers"), "{}", file.display());
+            assert_eq!((mode(folder), mode(&file)), (0o700, 0o600));
+        }
+        formula(&sandbox).args(["rollback", "--yes"]).run().exits(0);
+        assert_as_before(&before, &on.facts());
+        assert_eq!(told(), first, "byte for byte what it was told on the first day");
+        for text in both {
+            assert_eq!(files_that_hold(&sandbox, text), Vec::<PathBuf>::new(), "{text}");
+        }
+        on.forget_migrations();
+    }
+
+    upgrade(&sandbox, &on, "v0.3.0").run().exits(0);
+    assert!(!files_that_hold(&sandbox, "tok-main").is_empty());
+    formula(&sandbox).args(["prune", "--older-than", "0s", "--keep", "0"]).run().exits(0);
+    for text in both {
+        assert_eq!(files_that_hold(&sandbox, text), Vec::<PathBuf>::new(), "{text}");
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! `compose-up` on the real engine with the real compose program: what it touches, what it says, and the way back.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use formula_steps::contract::{Class, Probe};
+use formula_steps::kit::recipe::{self, Recipe};
 use formula_steps::world::real::{DockerSettings, RealCompose, RealDocker, RealProcess};
 use formula_steps::world::{Cancel, CancelLevel, Compose as _, ComposeFile, Docker as _, ImageRef, Output, OutputBuffer, Up};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::kinds::{Bench, Down};
@@ -234,6 +237,45 @@ async fn a_tag_that_moved_and_data_without_a_name_come_back() {
 }
 
 #[tokio::test]
+async fn what_a_container_was_told_comes_back_and_is_in_no_checkpoint() {
+    stack_or_skip!("what_a_container_was_told_comes_back_and_is_in_no_checkpoint");
+    let stack = Stack::new("told", &["v1", "v2"]).await;
+    let told = "    environment: {TOKEN: \"${TOKEN}\", ODD: \"a 'b' \\\"c\\\" $$d \\n\"}\n    volumes: [\"/one\", \"/two\", \"/three\"]\n";
+    stack.folder.write(".env", b"TOKEN=of-the-old-one\n");
+    stack.write(&[("web", "v1", told)]);
+    stack.up(json!({})).await;
+    let seen = "{{json .Config.Env}} {{json .HostConfig}} {{.Image}}";
+    let before = stack.inspect("web", "{{json .Config.Env}} {{.Image}}");
+    assert!(before.contains("TOKEN=of-the-old-one"), "{before}");
+    // By the time of the upgrade, and on the way back, the file says something else.
+    stack.folder.write(".env", b"TOKEN=of-the-new-one\n");
+    stack.write(&[("web", "v2", told)]);
+    let done = stack.up(json!({})).await;
+    let after = stack.inspect("web", seen);
+    assert!(after.contains("TOKEN=of-the-new-one"), "{after}");
+    let checkpoint = format!("{done:?}");
+    assert!(!checkpoint.contains("of-the-old-one") && !checkpoint.contains("of-the-new-one"), "{checkpoint}");
+    let folder = stack.bench.state.path().join("containers");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
+    let kept = || std::fs::read_dir(&folder).expect("a folder").map(|file| file.expect("a file").path()).collect::<Vec<_>>();
+    let [file] = &kept()[..] else { panic!("{:?}", kept()) };
+    assert_eq!((mode(&folder), mode(file)), (0o700, 0o600));
+    assert!(std::fs::read_to_string(file).expect("text").contains("TOKEN=of-the-old-one"));
+
+    let bytes = std::fs::read(file).expect("a file");
+    std::fs::remove_file(file).expect("it goes");
+    let step = formula_steps::find("compose-up").expect("it is built in");
+    let params = stack.params(json!({}));
+    let error = step.undo(&stack.bench.cx, &params, done.0.as_ref(), Some(&done.1)).await.expect_err("nothing to make it from");
+    assert!(error.class == Class::Conflict && error.message.contains("is gone"), "{error}");
+    assert_eq!(stack.inspect("web", seen), after, "it runs on");
+    std::fs::write(file, bytes).expect("put back");
+    stack.bench.undo("compose-up", &params, &done).await.expect("brought back");
+    assert_eq!(stack.inspect("web", "{{json .Config.Env}} {{.Image}}"), before);
+    assert_eq!(kept(), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test]
 async fn what_never_gets_well_is_told_and_taken_back() {
     stack_or_skip!("what_never_gets_well_is_told_and_taken_back");
     let stack = Stack::new("sick", &["v1", "sick", "crash"]).await;
@@ -334,6 +376,15 @@ impl Output for Trigger {
     }
 }
 
+/// What `compose-up` writes down before it lets compose begin.
+async fn written_down(stack: &Stack, before: &Value) {
+    let containers = before["containers"].as_array().expect("a list");
+    let recipe = |was: &Value| Some((was["id"].as_str()?.to_owned(), Recipe::deserialize(&was["blueprint"]).ok()?));
+    let recipes: Vec<(String, Recipe)> = containers.iter().filter_map(recipe).collect();
+    let recipes = recipes.iter().map(|(id, recipe)| (id.as_str(), recipe));
+    recipe::write_down(&stack.bench.cx, recipes).await.expect("files");
+}
+
 async fn killed_up(folder: &Path, project: &str) {
     let compose = RealCompose::new(std::sync::Arc::new(RealProcess::new()), BTreeMap::new());
     let file = ComposeFile {
@@ -362,6 +413,7 @@ async fn an_up_that_was_killed_is_carried_on_and_taken_back() {
         stack.write(&[("web", if back { "v1" } else { "v2" }, slow)]);
         let params = stack.params(json!({}));
         let Probe::Absent { before, .. } = stack.bench.probe("compose-up", &params).await else { panic!("it has to change") };
+        written_down(&stack, &before).await;
         killed_up(stack.folder.path(), &stack.project).await;
         let step = formula_steps::find("compose-up").expect("it is built in");
         if back {

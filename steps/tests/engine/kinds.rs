@@ -18,6 +18,7 @@ const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY greeting
 pub struct Bench {
     pub cx: Context,
     pub log: Arc<OutputBuffer>,
+    pub state: Folder,
 }
 
 impl Bench {
@@ -29,7 +30,9 @@ impl Bench {
         let workdir = std::fs::canonicalize(workdir).expect("it is there");
         let mut cx = Context::bare(world(&BTreeMap::from([("PATH".to_owned(), path), ("HOME".to_owned(), home)])), &workdir);
         cx.output = log.clone();
-        Self { cx, log }
+        let state = Folder::with(&[]);
+        cx.state = state.path().into();
+        Self { cx, log, state }
     }
 
     fn kind(kind: &str) -> &'static dyn StepType {

@@ -173,6 +173,8 @@ fn with_old_container(state: &mut State) {
     // Another world counts from the beginning again.
     for (_, mut container) in std::mem::take(&mut state.docker.containers) {
         container.id = format!("before-{}", container.name);
+        // The fake's word for what a container was told.
+        container.labels.insert("TOKEN".into(), SECRET.into());
         state.docker.containers.insert(container.id.clone(), container);
     }
     let tag = "registry.test/shop/web:v1".to_owned();

@@ -48,6 +48,39 @@ async fn only_the_services_named_are_restarted_and_only_if_they_must() {
 }
 
 #[tokio::test]
+async fn what_a_container_was_told_is_kept_apart_and_not_guessed() {
+    let mut bench = Bench::new("compose-restart", box_with(FakeRun::default()));
+    bench.run(&params("v1")).await.unwrap();
+    let web = |state: &mut State| state.docker.containers.values().next().unwrap().id.clone();
+    bench.fake.edit(|state| {
+        let id = web(state);
+        state.docker.containers.get_mut(&id).unwrap().labels.insert("PASSWORD".into(), "of-the-old-one".into());
+    });
+    let (before, output) = bench.run_keeping(&params("v2")).await.unwrap();
+    assert!(!before.as_ref().unwrap().to_string().contains("of-the-old-one"));
+    let files = bench.fake.state().files;
+    let kept =
+        |bench: &Bench| bench.fake.state().files.into_keys().filter(|path| path.starts_with("/.state/containers")).collect::<Vec<_>>();
+    let [path] = &kept(&bench)[..] else { panic!("{:?}", kept(&bench)) };
+    assert_eq!(files[path].mode, 0o600);
+    bench.fake.edit(|state| drop(state.files.remove(path)));
+    let error = bench.undo(&params("v2"), before.as_ref(), Some(&output)).await.unwrap_err();
+    assert!(error.class == Class::Conflict && error.message.contains(&format!("`{}`", path.display())), "{error}");
+    assert_eq!(images(&bench), [("shop-web-1".to_owned(), TWO.to_owned())], "nothing was touched");
+    bench.fake.edit(|state| state.files = files);
+    bench.undo(&params("v2"), before.as_ref(), Some(&output)).await.unwrap();
+    let back = bench.fake.state().docker.containers.into_values().next().unwrap();
+    assert_eq!((back.labels["PASSWORD"].as_str(), kept(&bench)), ("of-the-old-one", vec![]));
+
+    // The next run that goes well lets go of what earlier ones kept.
+    bench.run(&params("v2")).await.unwrap();
+    let earlier = kept(&bench);
+    bench.cx.run = std::sync::Arc::new(formula_steps::contract::RunInfo { id: "later".into(), ..(*bench.cx.run).clone() });
+    bench.run(&params("v1")).await.unwrap();
+    assert!(matches!(&kept(&bench)[..], [later] if !earlier.contains(later)), "{earlier:?} {:?}", kept(&bench));
+}
+
+#[tokio::test]
 async fn what_does_not_get_well_is_told_with_its_reason() {
     let crash = FakeRun { state: "exited".into(), exit_code: Some(3), log: "no database\n".into(), ..FakeRun::default() };
     let bench = Bench::new("compose-restart", box_with(crash));

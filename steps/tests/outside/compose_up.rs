@@ -1,5 +1,7 @@
 //! What `compose-up` says, touches, waits for, refuses and brings back.
 
+use std::path::PathBuf;
+
 use formula_steps::contract::{Class, Probe};
 use formula_steps::world::fake::{FakeImage, FakeRun, State};
 use formula_steps::world::{Clock as _, Container};
@@ -343,6 +345,80 @@ async fn the_way_back_keeps_images_and_refuses_what_is_not_ours() {
     new_run(&bench).await;
     let error = bench.undo(&json!({}), before.as_ref(), Some(&output)).await.unwrap_err();
     assert!(error.message.contains("gone from the engine") && acts(&bench).is_empty(), "{error}");
+}
+
+/// The fake's word for what a container was told: a value that no formula knows.
+fn tell(bench: &Bench, value: &str) {
+    bench.fake.edit(|state| {
+        let web = state.docker.containers.values_mut().find(|container| container.name == "shop-web-1").expect("it is there");
+        web.labels.insert("PASSWORD".into(), value.into());
+    });
+}
+
+/// The files that say how containers are made again: path, mode and text.
+fn kept_apart(bench: &Bench) -> Vec<(PathBuf, u32, String)> {
+    let files = bench.fake.state().files.into_iter().filter(|(path, _)| path.starts_with("/.state/containers"));
+    files.map(|(path, file)| (path, file.mode, String::from_utf8(file.bytes).expect("text"))).collect()
+}
+
+#[tokio::test]
+async fn what_a_container_was_told_is_kept_apart_and_not_guessed() {
+    let mut bench = running(|_| {}).await;
+    tell(&bench, "of-the-old-one");
+    go_to(&bench, "v2");
+    let (before, output) = bench.run_keeping(&json!({})).await.unwrap();
+    let before = before.unwrap();
+    assert!(!before.to_string().contains("of-the-old-one"), "{before}");
+    let kept = kept_apart(&bench);
+    let [(path, mode, text)] = kept.as_slice() else { panic!("{kept:?}") };
+    assert!(*mode == 0o600 && text.contains("of-the-old-one"), "{mode:o} {text}");
+
+    bench.fake.forget_calls();
+    let files = bench.fake.state().files;
+    bench.fake.edit(|state| state.put(path.clone(), text.replace("of-the-old-one", "of-somebody")));
+    let altered = bench.undo(&json!({}), Some(&before), Some(&output)).await.unwrap_err();
+    bench.fake.edit(|state| drop(state.files.remove(path)));
+    let gone = bench.undo(&json!({}), Some(&before), Some(&output)).await.unwrap_err();
+    for (error, what) in [(altered, "was altered: it is sha256:"), (gone, "is gone")] {
+        let said = format!("{error} {}", error.hint.clone().unwrap());
+        let all = [what, "`shop-web-1`", &path.display().to_string(), "docker compose up -d"];
+        assert!(error.class == Class::Conflict && all.iter().all(|part| said.contains(part)), "{said}");
+    }
+    assert!(acts(&bench).is_empty(), "nothing was stopped for it");
+
+    // A checkpoint of a program that kept it in there.
+    let mut old = before.clone();
+    let web = old["containers"].as_array_mut().unwrap().iter_mut().find(|was| was["service"] == "web").unwrap();
+    web["blueprint"]["detail"] = serde_json::from_str(text).unwrap();
+    let world = bench.fake.state();
+    bench.undo(&json!({}), Some(&old), Some(&output)).await.unwrap();
+    assert_eq!(container(&bench, "shop-web-1").unwrap().labels["PASSWORD"], "of-the-old-one");
+
+    bench.fake.edit(|state| *state = State { files, ..world });
+    for _ in ["once", "twice"] {
+        bench.undo(&json!({}), Some(&before), Some(&output)).await.unwrap();
+        assert_eq!(container(&bench, "shop-web-1").unwrap().labels["PASSWORD"], "of-the-old-one");
+        assert_eq!(kept_apart(&bench), []);
+    }
+
+    // Who changes a container after it was looked at is not overlooked.
+    new_run(&bench).await;
+    let Probe::Absent { before, .. } = bench.probe(&json!({})).await.unwrap() else { panic!("it has to change") };
+    tell(&bench, "of-a-later-one");
+    let error = bench.run_from(&json!({}), Some(&before)).await.unwrap_err();
+    assert!(error.class == Class::Conflict && error.message.contains("not what it was any more"), "{error}");
+    assert_eq!((acts(&bench), kept_apart(&bench)), (vec![], vec![]));
+
+    // It stays as long as the run can be taken back: until a later one has gone well.
+    bench.run(&json!({})).await.unwrap();
+    assert!(kept_apart(&bench)[0].2.contains("of-a-later-one"));
+    bench.fake.edit(|state| state.put("/.state/containers/other.run.web.1-2", "{}"));
+    bench.cx.run = std::sync::Arc::new(formula_steps::contract::RunInfo { id: "later".into(), ..(*bench.cx.run).clone() });
+    new_run(&bench).await;
+    go_to(&bench, "v1");
+    bench.run(&json!({})).await.unwrap();
+    let names: Vec<String> = kept_apart(&bench).into_iter().map(|(path, ..)| path.display().to_string()).collect();
+    assert!(matches!(names.as_slice(), [_, ours] if ours.contains("/shop.later.web.")), "{names:?}");
 }
 
 #[test]

@@ -143,6 +143,11 @@ fn tagged(name: &ImageRef) -> String {
     name.with_tag(name.tag.as_deref().unwrap_or("latest")).to_string()
 }
 
+/// What a container stays as long as it is there.
+fn lasting(found: &Container) -> Container {
+    Container { state: String::new(), exit_code: None, health: None, restarts: 0, started_at: String::new(), ..found.clone() }
+}
+
 fn no_image(reference: impl std::fmt::Display) -> PortError {
     PortError::new(PortErrorKind::NotFound, format!("there is no image `{reference}`"))
 }
@@ -354,7 +359,7 @@ impl Docker for FakeWorld {
                 name: found.name.clone(),
                 image: found.image.clone(),
                 shares: Vec::new(),
-                detail: serde_json::to_value(found).unwrap_or_default(),
+                detail: serde_json::to_value(lasting(found)).unwrap_or_default(),
             };
             Ok(state.docker.find_container(container).map(written))
         })

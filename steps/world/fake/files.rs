@@ -178,6 +178,11 @@ impl Files for FakeWorld {
         })
     }
 
+    async fn private_folder(&self, root: &Path, folder: &Path) -> PortResult<()> {
+        // There are no folders here.
+        self.look("files.private_folder", root.join(folder).display(), |_| Ok(()))
+    }
+
     async fn remove(&self, root: &Path, path: &Path) -> PortResult<()> {
         self.change("files.remove", root.join(path).display(), |state| {
             let path = tidy(&root.join(path));

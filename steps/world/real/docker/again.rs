@@ -93,10 +93,12 @@ fn wished(endpoint: EndpointSettings, id: &str) -> EndpointSettings {
 }
 
 /// Volumes without a name of their own: the next container gets the very same ones, not new empty ones.
-fn keep_volumes(host: &mut HostConfig, config: &ContainerConfig, mounts: Vec<MountPoint>) {
+fn keep_volumes(host: &mut HostConfig, config: &ContainerConfig, mut mounts: Vec<MountPoint>) {
     let bound = |bind: &String| bind.split(':').nth(1).map(str::to_owned);
     let bound: Vec<String> = host.binds.iter().flatten().filter_map(bound).collect();
     let declared = config.volumes.clone().unwrap_or_default();
+    // The engine tells them in another order each time.
+    mounts.sort_by(|one, other| one.destination.cmp(&other.destination));
     let asked = host.mounts.get_or_insert_default();
     for mount in mounts.into_iter().filter(|mount| mount.typ.as_deref() == Some("volume")) {
         let Some(target) = mount.destination.filter(|target| !bound.contains(target)) else { continue };

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, fsync, openat, statvfs, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fstat, fsync, openat, statvfs, unlinkat};
 use rustix::io::Errno;
 
 use self::errors::{cannot, changed};
@@ -59,6 +59,20 @@ impl Files for RealFiles {
         aside(root, path, move |root, path| {
             let place = walk::place(root, path, true)?.expect("its folders are made");
             replace::replace(&place, path, &bytes, mode, force_mode)
+        })
+        .await
+    }
+
+    async fn private_folder(&self, root: &Path, folder: &Path) -> PortResult<()> {
+        aside(root, folder, |root, folder| {
+            let place = walk::place(root, &folder.join("file"), true)?.expect("its folders are made");
+            let failed = |error| cannot("close to others the folder", folder, error);
+            let folder = walk::readable(&place.folder).map_err(failed)?;
+            if fstat(&folder).map_err(failed)?.st_mode & 0o7777 != 0o700 {
+                fchmod(&folder, Mode::from_raw_mode(0o700)).map_err(failed)?;
+                fsync(&folder).map_err(failed)?;
+            }
+            Ok(())
         })
         .await
     }
