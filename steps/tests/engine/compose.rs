@@ -72,6 +72,34 @@ fn compose_answers(test: &str) -> bool {
     program_answers(test, "docker", &["compose", "version"])
 }
 
+/// An answer is kept for the same words in another place.
+#[tokio::test]
+async fn where_a_file_is_does_not_change_what_it_means() {
+    engine_or_skip!("where_a_file_is_does_not_change_what_it_means");
+    if !compose_answers("where_a_file_is_does_not_change_what_it_means") {
+        return;
+    }
+    let folder = Folder::with_busybox(&[("Dockerfile", "FROM scratch\nCOPY busybox /bin/busybox\n"), (".env", "GREETING=from env\n")]);
+    let words = "services:\n  web:\n    build: {context: ., dockerfile: ./Dockerfile}\n    environment: {GREETING: \"${GREETING:-none}\"}\n\
+        \x20   volumes: [./data:/data, \"~/x:/x\", named:/named]\nvolumes: {named: {}}\n";
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let mut said = Vec::new();
+    for file in [folder.path().join("compose.yml"), elsewhere.path().join("other.yml")] {
+        std::fs::write(&file, words).expect("it is ours");
+        let file = ComposeFile {
+            dir: folder.path().to_owned(),
+            file,
+            project: Some("formula-test-place".into()),
+            env_file: None,
+            profiles: Vec::new(),
+            env: BTreeMap::new(),
+        };
+        said.push(compose().config(&file).await.expect("compose reads it"));
+    }
+    assert_eq!(said[0], said[1]);
+    assert!(said[0].1[0].config.to_string().contains(&folder.path().join("data").display().to_string()), "{:?}", said[0]);
+}
+
 #[tokio::test]
 async fn a_file_is_resolved_as_compose_reads_it() {
     engine_or_skip!("a_file_is_resolved_as_compose_reads_it");

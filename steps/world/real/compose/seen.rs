@@ -16,10 +16,12 @@ const MORE_ENV_FILES: &str = "COMPOSE_ENV_FILES";
 const MOST: usize = 8;
 
 /// All that an answer depends on. Env files hold secrets: it is not for messages.
+///
+/// Where the file is does not count: every call names the folder that its paths count from. So a file that was judged before it took its
+/// place need not be read again there.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Inputs {
     dir: PathBuf,
-    file: PathBuf,
     project: Option<String>,
     profiles: Vec<String>,
     env: BTreeMap<String, String>,
@@ -70,7 +72,6 @@ pub(super) async fn inputs(file: &ComposeFile, env: &BTreeMap<String, String>) -
     };
     Some(Inputs {
         dir: file.dir.clone(),
-        file: file.file.clone(),
         project: file.project.clone(),
         profiles: file.profiles.clone(),
         env: file.env.clone(),
@@ -108,6 +109,9 @@ mod tests {
             assert_eq!(seen.get(&now), None, "{change:?}");
             seen.put(now, "shop", &[]);
         }
+        write("elsewhere.yml", "services: {a: {}}\n");
+        let other = ComposeFile { file: folder.path().join("elsewhere.yml"), ..file.clone() };
+        assert!(seen.get(&inputs(&other, &nothing).await.expect("it can be read")).is_some(), "the same words in another place");
         file.profiles.push("debug".into());
         assert_eq!(seen.get(&inputs(&file, &nothing).await.expect("it can be read")), None);
         for more in ["include: [other.yml]\n", "services: {a: {env_file: a.env}}\n"] {

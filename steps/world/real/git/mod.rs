@@ -5,6 +5,7 @@
 
 mod checkout;
 mod explain;
+mod known;
 mod names;
 mod objects;
 mod program;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::known::Known;
 use self::names::{branch_ref, check_revision};
 use self::program::Call;
 use crate::world::{
@@ -30,12 +32,13 @@ use crate::world::{
 #[derive(Debug, Clone, Default)]
 pub struct RealGit {
     env: Arc<BTreeMap<String, String>>,
+    known: Arc<Known>,
 }
 
 impl RealGit {
     /// Git with this environment and no other variable; an empty one means ours.
     pub fn new(env: BTreeMap<String, String>) -> Self {
-        Self { env: Arc::new(env) }
+        Self { env: Arc::new(env), known: Arc::default() }
     }
 
     fn read(&self, dir: &Path) -> Call<'_> {
@@ -59,10 +62,11 @@ impl RealGit {
 #[async_trait]
 impl Git for RealGit {
     async fn head(&self, dir: &Path) -> PortResult<Head> {
-        let Some(commit) = self.resolve(dir, "HEAD").await? else {
+        let branch = self.read(dir).args(["symbolic-ref", "--quiet", "HEAD"]).run();
+        let (commit, answer) = tokio::try_join!(self.resolve(dir, "HEAD"), branch)?;
+        let Some(commit) = commit else {
             return Err(PortError::new(PortErrorKind::NotFound, format!("`{}` has no commit yet", dir.display())));
         };
-        let answer = self.read(dir).args(["symbolic-ref", "--quiet", "HEAD"]).run().await?;
         let branch = match answer.code {
             1 => None,
             _ => answer.ok("see which branch HEAD is on")?.line().strip_prefix("refs/heads/").map(str::to_owned),
@@ -72,12 +76,17 @@ impl Git for RealGit {
 
     async fn resolve(&self, dir: &Path, revision: &str) -> PortResult<Option<String>> {
         check_revision(revision)?;
+        if self.known.has_commit(dir, revision) {
+            return Ok(Some(revision.to_owned()));
+        }
         let wanted = format!("{revision}^{{commit}}");
         let answer = self.read(dir).args(["rev-parse", "--quiet", "--verify", "--end-of-options", &wanted]).run().await?;
-        match answer.code {
-            1 => Ok(None),
-            _ => Ok(Some(answer.ok(&format!("find `{revision}` in `{}`", dir.display()))?.line())),
+        if answer.code == 1 {
+            return Ok(None);
         }
+        let commit = answer.ok(&format!("find `{revision}` in `{}`", dir.display()))?.line();
+        self.known.commit(dir, &commit);
+        Ok(Some(commit))
     }
 
     async fn status(&self, dir: &Path) -> PortResult<Vec<StatusEntry>> {

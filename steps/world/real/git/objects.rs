@@ -73,12 +73,17 @@ pub(super) async fn show(git: &RealGit, dir: &Path, commit: &str, path: &str) ->
     check_revision(commit)?;
     let commit = git.commit(dir, commit).await?;
     let path = tree_path(path)?;
-    let name = format!("{commit}:{path}");
-    match objects(git, dir, &[&name]).await?.pop().flatten() {
-        None => Ok(None),
-        Some(object) if object.kind == "blob" => Ok(Some(object.bytes)),
-        Some(_) => Err(PortError::invalid(format!("`{path}` is a folder in {commit}, not a file"))),
+    if let Ok(known) = git.known.file(dir, &commit, &path) {
+        return Ok(known);
     }
+    let name = format!("{commit}:{path}");
+    let bytes = match objects(git, dir, &[&name]).await?.pop().flatten() {
+        None => None,
+        Some(object) if object.kind == "blob" => Some(object.bytes),
+        Some(_) => return Err(PortError::invalid(format!("`{path}` is a folder in {commit}, not a file"))),
+    };
+    git.known.keep_file(dir, &commit, &path, bytes.as_deref());
+    Ok(bytes)
 }
 
 /// Whether a commit or an ancestor had the file with these bytes, as git would store them at that path.
@@ -90,10 +95,11 @@ pub(super) async fn ever_held(git: &RealGit, dir: &Path, commit: &str, path: &st
     let top = git.read(dir).args(["rev-parse", "--show-toplevel"]).run().await?.ok(&what)?.line();
     let top = Path::new(&top);
     let stored = git.read(top).args(["hash-object", "--stdin", &format!("--path={path}")]).stdin(bytes);
-    let id = stored.run().await?.ok(&what)?.line();
     let call =
         git.read(top).args(["-c", "log.showRoot=true", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "--full-history", "-m"]);
-    let answer = call.args(["--end-of-options", &commit, "--", &path]).run().await?.ok(&what)?;
+    let call = call.args(["--end-of-options", &commit, "--", &path]);
+    let (stored, answer) = tokio::try_join!(stored.run(), call.run())?;
+    let (id, answer) = (stored.ok(&what)?.line(), answer.ok(&what)?);
     let held = |line: &[u8]| line.split(|byte| *byte == b' ').nth(3) == Some(id.as_bytes());
     Ok(answer.out.split(|byte| *byte == b'\n').any(held))
 }

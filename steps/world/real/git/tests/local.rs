@@ -263,6 +263,27 @@ async fn the_files_of_a_commit_are_listed_and_shown() {
 }
 
 #[tokio::test]
+async fn what_cannot_change_is_asked_once_and_names_are_asked_anew() {
+    let at = place();
+    let first = at.run(&["rev-parse", "HEAD"]);
+    at.run(&["tag", "moves"]);
+    assert_eq!(at.git.resolve(&at.work(), "moves").await.unwrap().as_ref(), Some(&first));
+    assert_eq!(at.git.show(&at.work(), "moves", "file").await.unwrap().unwrap(), b"one\n");
+    assert_eq!(at.git.show(&at.work(), &first, "none").await, Ok(None));
+    let second = at.commit(&[("file", "two\n")]);
+    at.run(&["tag", "--force", "moves"]);
+    assert_eq!(at.git.resolve(&at.work(), "moves").await.unwrap(), Some(second));
+    assert_eq!(at.git.show(&at.work(), "moves", "file").await.unwrap().unwrap(), b"two\n");
+    // Without its repository only what is known of it can be told.
+    fs::rename(at.work().join(".git"), at.folder.path().join("away")).unwrap();
+    assert_eq!(at.git.resolve(&at.work(), &first).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(at.git.show(&at.work(), &first, "./file").await.unwrap().unwrap(), b"one\n");
+    assert_eq!(at.git.show(&at.work(), &first, "none").await, Ok(None));
+    assert!(at.git.resolve(&at.work(), "moves").await.is_err());
+    assert!(at.git.resolve(at.folder.path(), &first).await.is_err(), "another folder is another repository");
+}
+
+#[tokio::test]
 async fn what_history_held_is_known() {
     let at = place();
     at.commit(&[("deep/file", "one\n")]);
