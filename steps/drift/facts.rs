@@ -9,6 +9,7 @@ use semver::Version;
 use sha2::{Digest as _, Sha256};
 
 use super::agents::{self, Project};
+use super::clones::{self, Clones};
 use super::kind_of_box::{KindOfBox, Link, fits};
 use super::subject::{Readings, Subject};
 use crate::compose_file::{self, Inputs, TEMPLATE_NAME, load};
@@ -71,6 +72,7 @@ pub(super) struct Facts {
     /// The last lines of containers that must be seen working, by name.
     pub logs: BTreeMap<String, String>,
     pub green: Vec<String>,
+    pub clones: Vec<Clones>,
 }
 
 pub(super) struct Git {
@@ -165,7 +167,7 @@ impl Facts {
         let services = model.as_ref().map(|(_, services)| services.as_slice()).unwrap_or_default();
         let tracked = git.as_ref().is_ok_and(|git| git.compose_tracked);
         let made_here = compose_file.as_ref().filter(|_| !tracked);
-        let (images, registry, reach, logs, green, version_file, up_to_date, migrations) = tokio::join!(
+        let (images, registry, reach, logs, green, version_file, up_to_date, migrations, clones) = tokio::join!(
             images(cx, known),
             registry(cx, &kind, services),
             reach(cx, &kind, &env),
@@ -174,6 +176,7 @@ impl Facts {
             version_file(cx),
             up_to_date(cx, subject, made_here),
             migrations(cx, subject),
+            clones::look(cx, &project, known, volumes.as_deref().unwrap_or_default()),
         );
         let engine = engine.map(|engine| engine.version);
         Ok(Self {
@@ -202,6 +205,7 @@ impl Facts {
             free,
             logs,
             green,
+            clones,
         })
     }
 

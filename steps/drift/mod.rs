@@ -6,6 +6,7 @@
 
 mod agents;
 mod checks;
+mod clones;
 mod facts;
 mod finding;
 mod kind_of_box;

@@ -133,6 +133,18 @@ pub struct Volume {
     pub name: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// The folder that holds it, where the engine is on this machine. Whoever may not be root can seldom read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PathBuf>,
+}
+
+/// Files that were found in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFiles {
+    /// Their bytes, by the path below the folder that was looked at.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Whether all of the folder was looked at.
+    pub whole: bool,
 }
 
 /// All that is needed to make a container once more, just as it was: names, image, configuration, networks, and the volumes that it
@@ -206,6 +218,9 @@ pub trait Docker: Send + Sync {
     async fn container(&self, name: &str) -> PortResult<Option<Container>>;
     /// The last `lines` lines of a container's output.
     async fn logs(&self, container: &str, lines: usize) -> PortResult<String>;
+    /// Files below a folder in a container, which need not run: those whose path below it is `ending` or ends with it after a slash. The
+    /// engine hands out all that is in the folder; after `limit` bytes of it the look ends.
+    async fn find_files(&self, container: &str, folder: &str, ending: &str, limit: u64) -> PortResult<FoundFiles>;
     /// Removes a container; fine if there is none.
     async fn remove_container(&self, container: &str, force: bool) -> PortResult<()>;
     /// What is needed to make a container again, None if there is none.

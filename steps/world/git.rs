@@ -72,6 +72,26 @@ pub struct RemoteAddress {
     pub credentials: bool,
 }
 
+impl RemoteAddress {
+    /// A remote, with its address as a configuration has it. Over HTTP the user alone may be a token, so it is masked as well.
+    pub fn new(name: &str, address: &str) -> Self {
+        let url = masked(address);
+        Self { name: name.to_owned(), credentials: url != address, url }
+    }
+}
+
+fn masked(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let Some((who, host)) = authority.rsplit_once('@') else { return address.to_owned() };
+    let path = &rest[authority.len()..];
+    match who.split_once(':') {
+        _ if scheme.to_ascii_lowercase().starts_with("http") => format!("{scheme}://***@{host}{path}"),
+        Some((user, _)) => format!("{scheme}://{user}:***@{host}{path}"),
+        None => address.to_owned(),
+    }
+}
+
 /// One line of `git status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusEntry {

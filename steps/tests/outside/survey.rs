@@ -77,7 +77,7 @@ fn well(state: &mut State) {
 
 fn volume(project: &str, key: &str) -> Volume {
     let labels = [("project", project), ("volume", key)].map(|(name, value)| (format!("com.docker.compose.{name}"), value.to_owned()));
-    Volume { name: format!("{project}_{key}"), labels: labels.into() }
+    Volume { name: format!("{project}_{key}"), labels: labels.into(), place: None }
 }
 
 async fn report(change: impl FnOnce(&mut State)) -> Report {

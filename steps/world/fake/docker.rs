@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    Blueprint, Build, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Network, Output, PortError, PortErrorKind,
+    Blueprint, Build, Built, Container, Credentials, Docker, Engine, FoundFiles, Image, ImageRef, Network, Output, PortError, PortErrorKind,
     PortResult, Transfer, Volume,
 };
 use super::registry::{Wish, may_move};
@@ -24,6 +24,9 @@ pub struct FakeDocker {
     pub containers: BTreeMap<String, Container>,
     /// Volumes that have a name.
     pub volumes: Vec<Volume>,
+    /// Texts of files in volumes, by the volume's name and the path in it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<String, BTreeMap<String, String>>,
     /// Labels of networks by name.
     pub networks: BTreeMap<String, BTreeMap<String, String>>,
     /// How containers turn out, by the reference of their image; those of others run.
@@ -337,6 +340,17 @@ impl Docker for FakeWorld {
             let log = state.docker.runs.get(&found.image).map(|run| run.log.clone()).unwrap_or_default();
             let all: Vec<_> = log.lines().collect();
             Ok(all[all.len().saturating_sub(lines)..].join("\n"))
+        })
+    }
+
+    async fn find_files(&self, container: &str, folder: &str, ending: &str, limit: u64) -> PortResult<FoundFiles> {
+        self.look("docker.find_files", format_args!("{container} {folder} {ending}"), |state| {
+            let found = state.container_called(container)?;
+            let all = found.volumes.get(folder).and_then(|volume| state.docker.contents.get(volume)).cloned().unwrap_or_default();
+            let size: usize = all.values().map(String::len).sum();
+            let fits = |path: &str| path.strip_suffix(ending).is_some_and(|folder| folder.is_empty() || folder.ends_with('/'));
+            let files = all.into_iter().filter(|(path, _)| fits(path)).map(|(path, text)| (path, text.into_bytes()));
+            Ok(FoundFiles { files: files.collect(), whole: size as u64 <= limit })
         })
     }
 

@@ -4,6 +4,7 @@
 //! end with a watchdog of ours: the engine answers 200 before it knows how things go.
 
 mod again;
+mod archive;
 mod buildx;
 mod classic;
 mod connect;
@@ -28,7 +29,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::build_context::{BuildContext, Known};
 use super::credentials::DockerConfig;
 use crate::world::{
-    Blueprint, Build, Builder, Built, Container, Credentials, Docker, Engine, Image, ImageRef, Network, Output, PortError, PortErrorKind,
+    Blueprint, Build, Builder, Built, Container, Credentials, Docker, Engine, FoundFiles, Image, ImageRef, Network, Output, PortError, PortErrorKind,
     PortResult, Transfer, Volume,
 };
 
@@ -203,7 +204,12 @@ impl Docker for RealDocker {
         }
         let listed = self.client().await?.list_volumes(Some(options.build())).await;
         let listed = listed.map_err(|error| error::map(error, "listing volumes"))?.volumes.unwrap_or_default();
-        let volume = |volume: bollard::models::Volume| Volume { name: volume.name, labels: volume.labels.into_iter().collect() };
+        let here = connect::is_local(&self.settings, &self.config);
+        let volume = |volume: bollard::models::Volume| Volume {
+            place: Some(PathBuf::from(volume.mountpoint)).filter(|place| here && place.is_absolute()),
+            name: volume.name,
+            labels: volume.labels.into_iter().collect(),
+        };
         let mut volumes: Vec<Volume> = listed.into_iter().map(volume).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(volumes)
@@ -226,6 +232,10 @@ impl Docker for RealDocker {
             }
         }
         Ok(String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(MAX_LOGS)..]).into_owned())
+    }
+
+    async fn find_files(&self, container: &str, folder: &str, ending: &str, limit: u64) -> PortResult<FoundFiles> {
+        archive::find(self, container, folder, ending, limit).await
     }
 
     async fn remove_container(&self, container: &str, force: bool) -> PortResult<()> {

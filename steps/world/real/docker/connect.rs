@@ -15,10 +15,7 @@ const OLDEST: (usize, usize) = (1, 41);
 
 /// Connects to the engine that the settings or the current Docker context name, and settles the API version with it.
 pub(super) async fn connect(settings: &DockerSettings, config: &DockerConfig, patience: Duration) -> PortResult<Docker> {
-    let endpoint = match settings.host.as_deref().filter(|host| !host.is_empty()) {
-        Some(host) => ContextEndpoint { host: host.to_owned(), tls_dir: settings.tls_dir.clone() },
-        None => config.context()?.unwrap_or_else(|| ContextEndpoint { host: DEFAULT_SOCKET.to_owned(), tls_dir: None }),
-    };
+    let endpoint = endpoint(settings, config)?;
     let host = endpoint.host.clone();
     check_ssh(&host)?;
     let docker = open(&endpoint, patience.as_secs().max(1)).map_err(|error| error::connecting(error, &host))?;
@@ -30,6 +27,18 @@ pub(super) async fn connect(settings: &DockerSettings, config: &DockerConfig, pa
         return Err(PortError::failed(message).hint("upgrade to Docker 20.10 or later"));
     }
     Ok(docker)
+}
+
+fn endpoint(settings: &DockerSettings, config: &DockerConfig) -> PortResult<ContextEndpoint> {
+    match settings.host.as_deref().filter(|host| !host.is_empty()) {
+        Some(host) => Ok(ContextEndpoint { host: host.to_owned(), tls_dir: settings.tls_dir.clone() }),
+        None => Ok(config.context()?.unwrap_or_else(|| ContextEndpoint { host: DEFAULT_SOCKET.to_owned(), tls_dir: None })),
+    }
+}
+
+/// Whether the engine is reached through a socket of this machine.
+pub(super) fn is_local(settings: &DockerSettings, config: &DockerConfig) -> bool {
+    endpoint(settings, config).is_ok_and(|endpoint| endpoint.host.starts_with("unix://"))
 }
 
 /// What the library cannot hand to the ssh program, or must not.
