@@ -37,22 +37,24 @@ pub(super) struct Clones {
 /// Looks into the volumes that the project has or its containers mount.
 pub(super) async fn look(cx: &Context, project: &str, containers: &[Container], volumes: &[Volume]) -> Vec<Clones> {
     let own = volumes.iter().filter(|volume| volume.labels.get(PROJECT).is_some_and(|of| of == project)).map(|volume| &volume.name);
-    let names: BTreeSet<&String> = containers.iter().flat_map(|container| container.volumes.values()).chain(own).collect();
-    let looks = names.into_iter().map(|name| async move {
-        let mounts = |container: &&Container| container.volumes.values().any(|volume| volume == name);
-        let container = containers.iter().find(mounts);
-        let place = volumes.iter().find(|volume| volume.name == *name).and_then(|volume| volume.place.as_deref());
-        let found = match here(cx, place).await {
-            Some(files) => Ok((files, true)),
-            None => through(cx, name, container).await,
-        };
-        let image = container.map(|container| container.image.clone());
-        match found {
-            Ok((files, whole)) => Clones { volume: name.clone(), image, remotes: Ok(remotes(&files)), whole },
-            Err(error) => Clones { volume: name.clone(), image, remotes: Err(error), whole: false },
-        }
-    });
+    let mounted = containers.iter().flat_map(|container| container.volumes.values());
+    let names: BTreeSet<String> = mounted.chain(own).cloned().collect();
+    let looks = names.into_iter().map(|name| look_into(cx, name, containers, volumes));
     iter(looks).buffered(AT_A_TIME).collect().await
+}
+
+async fn look_into(cx: &Context, volume: String, containers: &[Container], volumes: &[Volume]) -> Clones {
+    let container = containers.iter().find(|container| container.volumes.values().any(|name| *name == volume));
+    let place = volumes.iter().find(|one| one.name == volume).and_then(|one| one.place.as_deref());
+    let found = match here(cx, place).await {
+        Some(files) => Ok((files, true)),
+        None => through(cx, &volume, container).await,
+    };
+    let image = container.map(|container| container.image.clone());
+    match found {
+        Ok((files, whole)) => Clones { volume, image, remotes: Ok(remotes(&files)), whole },
+        Err(error) => Clones { volume, image, remotes: Err(error), whole: false },
+    }
 }
 
 type Files = BTreeMap<String, Vec<u8>>;

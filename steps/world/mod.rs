@@ -22,7 +22,9 @@ use std::sync::Arc;
 pub use cancel::{Cancel, CancelLevel};
 pub use clock::Clock;
 pub use compose::{Compose, ComposeFile, ComposeService, Up};
-pub use docker::{Blueprint, Build, Builder, Built, Container, ContainerHealth, Docker, Engine, FoundFiles, Image, Network, Transfer, Volume};
+pub use docker::{
+    Blueprint, Build, Builder, Built, Container, ContainerHealth, Docker, Engine, FoundFiles, Image, Network, Transfer, Volume,
+};
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use files::{Entry, FileContent, Files};
 pub use git::{Checkout, Git, Head, NewTag, RefUpdate, RemoteAddress, RemoteRef, StatusEntry, Tag};

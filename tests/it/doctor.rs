@@ -107,6 +107,30 @@ fn d2_a_box_with_key_credentials_and_link_has_no_blocker() {
 }
 
 #[test]
+fn d14_a_password_in_a_clone_that_lies_in_a_volume_is_seen_and_not_shown() {
+    engine_or_skip!("d14_a_password_in_a_clone_that_lies_in_a_volume_is_seen_and_not_shown");
+    let sandbox = Sandbox::new();
+    let fixture = BoxFixture::ready_box(&sandbox);
+    let doctor = || formula(&sandbox).args(["doctor", "--json"]).run();
+    assert_eq!(check(&doctor(), "d14")["status"], "ok", "{}", doctor().stdout);
+    let clone = sandbox.root().join("mill");
+    let remote = "[remote \"origin\"]\n\turl = http://dev-bot:s3cr3t@127.0.0.1:1/ada/mill.git\n";
+    std::fs::create_dir_all(clone.join(".git")).expect("the sandbox is writable");
+    std::fs::write(clone.join(".git/config"), remote).expect("the sandbox is writable");
+    docker(&["cp", &clone.to_string_lossy(), &format!("{}-agents-1:/repos/mill", fixture.project.name)]);
+    let before = fixture.facts();
+    let ran = doctor();
+    ran.never_says("s3cr3t");
+    let found = check(&ran, "d14");
+    assert_eq!((text(&found["status"]), text(&found["severity"])), ("drift".into(), "warn".into()), "{found}");
+    let volume = format!("{}_project-repos", fixture.project.name);
+    let evidence = text(&found["evidence"]);
+    assert!(evidence.contains(&format!("`mill` in volume `{volume}` holds a password: http://***@127.0.0.1:1/ada/mill.git")), "{evidence}");
+    assert!(text(&found["remedy"]).contains(&format!("CREDENTIALS_VOLUMES='{volume}'")), "{found}");
+    assert_eq!(fixture.facts(), before, "it looks only");
+}
+
+#[test]
 fn d4_the_printed_steps_bring_the_box_back() {
     engine_or_skip!("d4_the_printed_steps_bring_the_box_back");
     let sandbox = Sandbox::new();

@@ -140,7 +140,11 @@ fn in_volumes(facts: &Facts, look: &mut Look) -> usize {
         }
         if !clones.whole {
             let part = format!("only the first {} MiB of volume `{volume}` were looked at for clones", LIMIT / 1024 / 1024);
-            look.found(Severity::Info, part, "run `formula doctor` as one who may read the folders of the engine's volumes, on its machine");
+            look.found(
+                Severity::Info,
+                part,
+                "run `formula doctor` as one who may read the folders of the engine's volumes, on its machine",
+            );
         }
     }
     leaking.dedup();

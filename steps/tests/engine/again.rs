@@ -32,6 +32,38 @@ impl Drop for Objects {
 }
 
 #[tokio::test]
+async fn files_of_a_volume_are_found_whether_the_container_runs_or_not() {
+    engine_or_skip!("files_of_a_volume_are_found_whether_the_container_runs_or_not");
+    let (engine, tags) = (RealDocker::new(DockerSettings::default()), Tags::default());
+    let image = tags.local();
+    let folder = Folder::with_busybox(&[("Dockerfile", DOCKERFILE)]);
+    engine.build(&folder.build(&[&image]), &OutputBuffer::new()).await.expect("a build");
+    let name = format!("formula-test-files-{}", std::process::id());
+    let _objects = Objects { containers: vec![name.clone()], networks: Vec::new() };
+    let image = image.to_string();
+    let script = "busybox mkdir -p /data/a/.git /data/not.git && echo one >/data/a/.git/config && echo two >/data/not.git/config; exec busybox sleep 1000";
+    let args = ["run", "--detach", "--label", "formula.test=1", "--stop-signal", "SIGKILL", "--env", "PATH=/bin", "--name", &name, &image];
+    docker(&[&args[..], &["/bin/busybox", "sh", "-c", script]].concat());
+    // The script has no way to say that it is done but the files themselves.
+    let config = format!("{name}:/data/not.git/config");
+    while docker_quietly(&["cp", &config, "-"]).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for running in [true, false] {
+        if !running {
+            engine.stop_container(&name).await.expect("it stops");
+        }
+        let found = engine.find_files(&name, "/data", ".git/config", 1 << 20).await.expect("an answer");
+        let files: Vec<_> = found.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+        assert_eq!((files, found.whole), (vec![("a/.git/config", &b"one\n"[..])], true));
+    }
+    let found = engine.find_files(&name, "/bin", ".git/config", 1 << 16).await.expect("an answer");
+    assert!(!found.whole && found.files.is_empty(), "busybox alone is more than that");
+    let missing = engine.find_files(&name, "/none", ".git/config", 1).await.expect_err("there is none");
+    assert_eq!(missing.kind, formula_steps::world::PortErrorKind::NotFound);
+}
+
+#[tokio::test]
 async fn a_container_is_made_again_as_it_was() {
     engine_or_skip!("a_container_is_made_again_as_it_was");
     let (engine, tags) = (RealDocker::new(DockerSettings::default()), Tags::default());

@@ -176,13 +176,15 @@ async fn d7_a_generated_file_is_held_against_its_header_and_its_inputs() {
 
 #[tokio::test]
 async fn d9_and_d10_volumes_are_known_by_where_they_are_mounted() {
-    let said = only("d9", Severity::Warn, |state| state.docker.volumes.push(volume("shop", "old"))).await;
-    assert_eq!(said, "no service mounts `shop_old`");
+    // Nobody mounts it, so nobody hands out what is in it: d14 says so.
+    let orphan = report(|state| state.docker.volumes.push(volume("shop", "old"))).await;
+    assert_eq!(find(&orphan, "d9").evidence, "no service mounts `shop_old`");
     let moved = |state: &mut State| {
         container(state).volumes.insert("/data".into(), "shared".into());
     };
-    let said = only("d10", Severity::Blocker, moved).await;
-    assert_eq!(said, "`web` has `shared` at /data; coming up again it would get `shop_data`");
+    let moved = report(moved).await;
+    assert_eq!((find(&moved, "d10").severity, find(&moved, "d14").severity), (Severity::Blocker, Severity::Info));
+    assert_eq!(find(&moved, "d10").evidence, "`web` has `shared` at /data; coming up again it would get `shop_data`");
     let renamed = |state: &mut State| {
         state.docker.containers.clear();
         state.docker.volumes = vec![volume("old-name", "data")];
@@ -212,6 +214,42 @@ async fn d12_credentials_are_one_agents_own() {
     });
     let said = said.await;
     assert!(said.contains("`[agents.half]` in `projects/a.toml` has only part") && said.contains("without an agent: `T_GONE`"), "{said}");
+}
+
+#[tokio::test]
+async fn d14_clones_in_volumes_are_looked_at_and_what_was_not_is_told() {
+    let put = |state: &mut State, path: &str, url: &str| {
+        let config = format!("[remote \"origin\"]\n\turl = {url}\n");
+        state.docker.contents.entry("shop_data".into()).or_default().insert(path.into(), config);
+    };
+    let clean = report(|state| put(state, "repos/a/.git/config", "http://h/a.git")).await;
+    let finding = find(&clean, "d14");
+    assert_eq!(
+        (finding.status, finding.evidence.as_str()),
+        (Status::Ok, "1 remote here and 1 in 1 volume without a password in the address")
+    );
+    let bad = report(|state| {
+        put(state, "repos/a/.git/config", "http://bot:hidden@h/a.git");
+        put(state, "not.git/config", "http://bot:hidden@h/b.git");
+    });
+    let bad = bad.await;
+    let finding = find(&bad, "d14");
+    assert_eq!((finding.status, finding.severity), (Status::Drift, Severity::Warn), "{finding:#?}");
+    let said = "the address of `origin` in `repos/a` in volume `shop_data` holds a password: http://***@h/a.git; 1 volume with such clones: shop_data";
+    assert_eq!(finding.evidence, said);
+    let remedy = &finding.remedy;
+    assert!(remedy.contains("CREDENTIALS_VOLUMES='shop_data' CREDENTIALS_IMAGE='hub.test/shop/web:v1.0.0'"), "{remedy}");
+
+    // What was not looked at is not passed in silence, and is no reason to stop.
+    let said = only("d14", Severity::Info, |state| {
+        let big = "x".repeat(17 * 1024 * 1024);
+        state.docker.contents.entry("shop_data".into()).or_default().insert("big".into(), big);
+    });
+    assert_eq!(said.await, "only the first 16 MiB of volume `shop_data` were looked at for clones");
+    let report = report(|state| state.docker.volumes.push(volume("shop", "old"))).await;
+    let finding = find(&report, "d14");
+    assert_eq!(finding.severity, Severity::Info);
+    assert!(finding.evidence.starts_with("clones in volume `shop_old` were not looked at: "), "{finding:#?}");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    Blueprint, Build, Built, Container, Credentials, Docker, Engine, FoundFiles, Image, ImageRef, Network, Output, PortError, PortErrorKind,
-    PortResult, Transfer, Volume,
+    Blueprint, Build, Built, Container, Credentials, Docker, Engine, FoundFiles, Image, ImageRef, Network, Output, PortError,
+    PortErrorKind, PortResult, Transfer, Volume,
 };
 use super::registry::{Wish, may_move};
 use super::{FakeWorld, State, ids};

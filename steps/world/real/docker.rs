@@ -29,8 +29,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::build_context::{BuildContext, Known};
 use super::credentials::DockerConfig;
 use crate::world::{
-    Blueprint, Build, Builder, Built, Container, Credentials, Docker, Engine, FoundFiles, Image, ImageRef, Network, Output, PortError, PortErrorKind,
-    PortResult, Transfer, Volume,
+    Blueprint, Build, Builder, Built, Container, Credentials, Docker, Engine, FoundFiles, Image, ImageRef, Network, Output, PortError,
+    PortErrorKind, PortResult, Transfer, Volume,
 };
 
 /// More of a container's output than this is cut off at its beginning.
