@@ -1,7 +1,8 @@
 //! Brings a box to a version by the migrations in a folder.
 //!
 //! The folder holds one entry per version: `v0.3.0.sh`, or a folder `v0.3.0/` with `pre.sh`, `post.sh`, `down.sh` and a `migration.toml`
-//! that may say `summary`, `reversible`, `schema_neutral`, `phase`, `reentrant` and `timeout`. What is named `_…` or lies deeper is none.
+//! that may say `summary`, `reversible`, `schema_neutral`, `phase`, `reentrant` and `timeout`. In the place of each script may be a
+//! formula: `v0.3.0.toml`, `pre.toml`, `post.toml`, `down.toml`. What is named `_…` or lies deeper is none.
 //! Scripts run in the order of their versions, from above the level of the box up to `to`, those of one `phase` at a time: `pre` before
 //! containers stop, `post` after they are healthy. A plain `.sh` is `pre`.
 //!
@@ -9,16 +10,22 @@
 //! `shell` step gets, runs in the working directory with an empty standard input, and exits 0 or fails the step. It must bear being run
 //! again after it was cut off or failed; one that does not says `reentrant = false`, and then a person is asked.
 //!
+//! **A formula** is a run of its own inside this step, with a journal of its own in the scratch folder of the run: cut off, it goes on at the
+//! step where it was; mended meanwhile, it goes on with what is mended. Going back takes its steps back, in reverse, by their own undos,
+//! and only what they made. Where it waits for a person this step is held, with the command to type. It gets the same variables, and what
+//! they hold as its vars `from`, `to`, `migration`, `phase`, `env_file` and `root` where it declares them. It sees the secrets of this
+//! step as variables, and no others. A lock of a name of its own must not be the one that the run around it holds.
+//!
 //! **The ledger** in the state directory says what was applied: a row is on disk before a script starts, another after it ended, and the
 //! `key` in `env_file` is moved after each. Without a ledger the key counts, then `from`, then the release tag that HEAD stands on
 //! exactly; what counted is recorded as the baseline. Otherwise the step is refused with the command that says where the box stands. So
 //! it is where an applied script was changed, one was left out, two have one version, or key and ledger disagree.
 //!
-//! **Plan.** With `ref`, the folder is read from that revision until HEAD is there, so a plan made before the checkout names what will run
-//! and what has no way back.
+//! **Plan.** With `ref`, the folder is read from that revision until HEAD is there, so a plan made before the checkout names what will run,
+//! step by step where it is a formula, and what has no way back.
 //!
 //! **Going back** runs the `down.sh` of what this run applied, the last one first, once for each phase. What has none is left applied, and the
-//! ledger remembers it; the key gets its old line back. After a migration with `reversible = false` the run is past the point of no return.
+//! ledger remembers it; the key gets its old line back. A formula is taken back by its steps, and its `down` is for later runs alone. After a migration with `reversible = false` the run is past the point of no return.
 //! `phase = "down"` goes back on purpose: it takes back everything above `to`, or is refused before anything is touched.
 
 use std::path::Path;
@@ -30,7 +37,8 @@ use crate::contract::{Behaviour, Change, Class, Context, Effect, Probe, Repeat, 
 use crate::dotenv::is_key;
 use crate::kit::{Period, text};
 use crate::migrations::{
-    self, Back, Call, EnvKey, Folder, Job, KeyBefore, Level, Mark, Phase, Place, Row, Source, Standing, Status, Version, Who, Work,
+    self, Back, Call, Calls, Direction, EnvKey, Folder, Job, KeyBefore, Level, Mark, Phase, Place, Row, Standing, Status, Version, Who,
+    Work,
 };
 
 /// The kind `migrate`.
@@ -165,10 +173,10 @@ with = { to = "v1.2.0", phase = "pre", ref = "v1.2.0", env_file = ".env", key = 
             None => None,
             Some(key) => Some(key.before(&cx.world, &cx.workdir).await?),
         };
-        if jobs.is_empty() && !key_lags(&status) {
+        if jobs.is_empty() && !status.key_lags() {
             return Ok(Probe::Present { output: task.output(&status) });
         }
-        let changes = task.changes(&status, &jobs);
+        let changes = task.changes(&status, &jobs)?;
         Ok(Probe::Absent { before: Before { level: status.level, key }, changes })
     }
 
@@ -183,23 +191,29 @@ with = { to = "v1.2.0", phase = "pre", ref = "v1.2.0", env_file = ".env", key = 
             let what = format!("the working tree is not at `{}` ({commit}), whose migrations are to run", params.r#ref);
             return Err(StepError::refused(what).hint("check it out before this step"));
         }
+        // All of them before the first: one that cannot be run is not found out half-way.
+        task.changes(&status, &jobs)?;
         let from = before.and_then(|before| before.level.as_ref()).or(status.level.as_ref()).map(|level| level.version.clone());
         cx.proceed()?;
         if let Some(level) = status.level.as_ref().filter(|_| status.book.is_empty() && !jobs.is_empty()) {
             let row = Row::Baseline { version: level.version.clone(), source: level.source };
-            cx.log(format!("the box stands at {} ({}): recorded as its baseline", level.version, told(level.source)));
+            cx.log(format!("the box stands at {} ({}): recorded as its baseline", level.version, level.source.told()));
             task.append(&[row]).await?;
         }
         for (index, job) in jobs.iter().enumerate() {
             cx.proceed()?;
             cx.progress.update(&format!("{} ({})", job.version, job.phase.as_str()), Some(index as u64), Some(jobs.len() as u64));
             let way = Way { from: from.as_ref(), to: &task.to };
-            let run = if params.phase == Which::Down { task.down(job, way).await } else { task.apply(job, &status.folder, way).await };
+            let run = if params.phase == Which::Down {
+                task.down(job, job.starts(Direction::Down), way).await
+            } else {
+                task.apply(job, &status.folder, way).await
+            };
             run.map_err(|error| remaining(error, &jobs[index..], index))?;
             status = task.refreshed(&status).await?;
             task.move_key(&status).await?;
         }
-        if key_lags(&status) {
+        if status.key_lags() {
             task.move_key(&status).await?;
         }
         Ok(task.output(&status))
@@ -222,21 +236,6 @@ with = { to = "v1.2.0", phase = "pre", ref = "v1.2.0", env_file = ".env", key = 
         ours.extend(book.baseline.map(|baseline| baseline.version));
         ours.push(task.to.clone());
         key.put_back(&cx.world, &cx.workdir, before, &ours).await
-    }
-}
-
-/// Whether the ledger is ahead of the key, or behind it.
-fn key_lags(status: &Status) -> bool {
-    status.has_key && status.wanted_key().is_some_and(|wanted| status.key.as_deref().and_then(Version::parse).as_ref() != Some(wanted))
-}
-
-fn told(source: Source) -> &'static str {
-    match source {
-        Source::Ledger => "by its ledger",
-        Source::Key => "by the key in the env file",
-        Source::Head => "by the release tag of HEAD",
-        Source::From => "by `from`",
-        Source::Person => "by a person",
     }
 }
 
@@ -328,35 +327,8 @@ impl<'a> Task<'a> {
     }
 
     /// What a plan shows.
-    fn changes(&self, status: &Status, jobs: &[Job]) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let down = self.params.phase == Which::Down;
-        for job in jobs {
-            let back = match job.back {
-                _ if down => "",
-                Back::Down => "; going back runs its `down.sh`",
-                Back::Neutral => "; going back leaves it applied",
-                Back::OneWay => "; ONE-WAY: there is no way back past it",
-            };
-            let summary = job.summary.as_ref().map(|summary| format!(": {summary}")).unwrap_or_default();
-            let verb = if down { "take back" } else { "run" };
-            let (version, phase, script) = (&job.version, job.phase.as_str(), &job.script);
-            let change = Change::new(format!("{verb} migration {version} ({phase}, `{script}`){summary}{back}"));
-            changes.push(if job.back == Back::OneWay && !down { change.one_way() } else { change });
-        }
-        if down {
-            let stays = status.neutral_above(&self.to);
-            changes.extend(
-                stays.iter().map(|entry| Change::new(format!("leave migration {} ({}) applied", entry.version, entry.phase.as_str()))),
-            );
-        }
-        if let Some(level) = status.level.as_ref().filter(|_| status.book.is_empty() && !jobs.is_empty()) {
-            changes.push(Change::new(format!("record {} as the baseline, {}", level.version, told(level.source))));
-        }
-        if let (true, Some((file, key)), Some(wanted)) = (key_lags(status), &self.place.key, status.wanted_key()) {
-            changes.push(Change::new(format!("set `{key}` in `{file}` to `{wanted}`")));
-        }
-        changes
+    fn changes(&self, status: &Status, jobs: &[Job]) -> Result<Vec<Change>, StepError> {
+        migrations::changes(self.cx, &self.place, status, jobs, (self.params.phase == Which::Down).then_some(&self.to))
     }
 
     async fn append(&self, rows: &[Row]) -> Result<(), StepError> {
@@ -373,42 +345,58 @@ impl<'a> Task<'a> {
         key.set(&self.cx.world, &self.cx.workdir, level).await
     }
 
-    fn call<'b>(&'b self, job: &'b Job, way: Way<'b>, timeout: Option<Period>) -> Call<'b> {
+    fn call<'b>(&'b self, job: &'b Job, what: Calls<'b>, way: Way<'b>, timeout: Option<Period>) -> Call<'b> {
         Call {
-            script: &job.script,
+            what,
             version: &job.version,
             phase: job.phase,
             from: way.from,
             to: way.to,
             timeout: timeout.unwrap_or(self.params.timeout),
             env_file: &self.params.env_file,
+            again: false,
         }
     }
 
-    /// Runs the script of a phase, with a row before and after.
+    /// Whether this step began it, or began to take it back, and it did not end well.
+    async fn began(&self, job: &Job) -> Result<bool, StepError> {
+        let book = migrations::read(&self.cx.world, &self.place).await?;
+        Ok(book.mark(&job.version, job.phase).is_some_and(|mark| match mark.standing {
+            Standing::Unknown | Standing::Failed => mark.who == self.who,
+            Standing::Undoing => mark.down_by.as_ref() == Some(&self.who),
+            Standing::Applied | Standing::Pending => false,
+        }))
+    }
+
+    /// Runs the script or formula of a phase, with a row before and after.
     async fn apply(&self, job: &Job, folder: &Folder, way: Way<'_>) -> Result<(), StepError> {
-        let Job { version, phase, back, .. } = job;
-        let (version, phase, back) = (version.clone(), *phase, *back);
-        let migration = folder.find(&version);
-        let digest = migration.and_then(|migration| migration.script(phase)).map(|script| script.digest.clone()).unwrap_or_default();
-        self.cx.log(format!("migration {version} ({})", phase.as_str()));
-        let (from, to) = (way.from.cloned(), way.to.clone());
-        self.append(&[Row::Began { version: version.clone(), phase, digest: digest.clone(), back, from, to }]).await?;
+        self.cx.log(format!("migration {} ({})", job.version, job.phase.as_str()));
+        let timeout = folder.find(&job.version).and_then(|migration| migration.timeout);
+        self.applying(job, self.call(job, job.starts(Direction::Up), way, timeout)).await
+    }
+
+    async fn applying(&self, job: &Job, call: Call<'_>) -> Result<(), StepError> {
+        let call = Call { again: self.began(job).await?, ..call };
+        let Job { version, phase, back, digest, .. } = job.clone();
+        let (from, to) = (call.from.cloned(), call.to.clone());
+        let formula = job.formula.is_some();
+        self.append(&[Row::Began { version: version.clone(), phase, digest: digest.clone(), back, from, to, formula }]).await?;
         let began = migrations::now(&self.cx.world);
-        let call = self.call(job, way, migration.and_then(|migration| migration.timeout));
         let end = call.run(self.cx, &self.place).await?;
-        self.append(&[Row::Ended { version, phase, digest, began, exit: end.exit, ok: end.result.is_ok() }]).await?;
+        let (ok, one_way) = (end.result.is_ok(), end.one_way);
+        self.append(&[Row::Ended { version, phase, digest, began, exit: end.exit, ok, one_way }]).await?;
         end.result
     }
 
-    /// Runs a `down.sh`, with a row before and after.
-    async fn down(&self, job: &Job, way: Way<'_>) -> Result<(), StepError> {
+    /// Takes a migration back, with a row before and after.
+    async fn down(&self, job: &Job, what: Calls<'_>, way: Way<'_>) -> Result<(), StepError> {
         let (version, phase) = (job.version.clone(), job.phase);
+        let again = self.began(job).await?;
         self.cx.log(format!("take back migration {version} ({})", phase.as_str()));
         let (back, to) = (job.back, Some(way.to.clone()));
         self.append(&[Row::DownBegan { version: version.clone(), phase, back, to }]).await?;
         let began = migrations::now(&self.cx.world);
-        let end = self.call(job, way, None).run(self.cx, &self.place).await?;
+        let end = Call { again, ..self.call(job, what, way, None) }.run(self.cx, &self.place).await?;
         self.append(&[Row::DownEnded { version, phase, began, exit: end.exit, ok: end.result.is_ok() }]).await?;
         end.result
     }
@@ -420,14 +408,20 @@ impl<'a> Task<'a> {
         let barred: Vec<String> =
             mine.iter().filter(|(_, _, mark)| mark.back == Back::OneWay).map(|(version, ..)| version.to_string()).collect();
         if !barred.is_empty() {
+            let crossed = mine.iter().any(|(_, _, mark)| mark.crossed);
             return Err(StepError::conflict(format!(
-                "{} cannot be taken back (`reversible = false`); nothing was taken back",
-                text::some_of(&barred)
+                "{} cannot be taken back ({}); nothing was taken back",
+                text::some_of(&barred),
+                if crossed { "what it did has no way back" } else { "`reversible = false`" }
             ))
             .hint("go on with the run once what failed is mended; or restore a backup by hand, then settle the step with `--skip`"));
         }
         for (version, phase, mark) in mine {
             self.cx.proceed()?;
+            if mark.formula {
+                self.down(&Job::new(version, phase, mark.back), Calls::Undo(Direction::Up), way).await?;
+                continue;
+            }
             if mark.back == Back::Neutral {
                 self.cx.log(format!("migration {version} ({}) has no `down.sh` and stays applied", phase.as_str()));
                 self.append(&[Row::Left { version: version.clone(), phase }]).await?;
@@ -437,8 +431,8 @@ impl<'a> Task<'a> {
                 StepError::conflict(format!("the `down.sh` of migration {version} is not in `{}`", self.place.dir))
                     .hint("put the folder back as it was when the migration ran, then go on with the rollback")
             })?;
-            let job = Job { version: version.clone(), phase, script: down, back: mark.back, summary: None };
-            self.down(&job, way).await?;
+            let job = Job { script: down.path, formula: down.formula, ..Job::new(version, phase, mark.back) };
+            self.down(&job, job.starts(Direction::Down), way).await?;
         }
         Ok(())
     }
@@ -449,12 +443,19 @@ impl<'a> Task<'a> {
         let taken = |mark: &Mark| mark.down_by.as_ref() == Some(&self.who) && mark.standing != Standing::Applied;
         for ((version, phase), mark) in book.marks.iter().filter(|(_, mark)| taken(mark)) {
             self.cx.proceed()?;
-            let script = folder.find(version).and_then(|migration| migration.script(*phase)).ok_or_else(|| {
+            let migration = folder.find(version);
+            let script = migration.and_then(|migration| migration.script(*phase)).ok_or_else(|| {
                 StepError::conflict(format!("migration {version} ({}) is not in `{}`", phase.as_str(), self.place.dir))
                     .hint("put the folder back as it was, then go on with the rollback")
             })?;
-            let job = Job { version: version.clone(), phase: *phase, script: script.path.clone(), back: mark.back, summary: None };
-            self.apply(&job, folder, way).await?;
+            let (path, digest) = (script.path.clone(), script.digest.clone());
+            let job = Job { script: path, formula: script.formula.clone(), digest, ..Job::new(version, *phase, mark.back) };
+            // What a formula took back, its steps put back.
+            if migration.and_then(|migration| migration.down.as_ref()).is_some_and(|down| down.formula.is_some()) {
+                self.applying(&job, self.call(&job, Calls::Undo(Direction::Down), way, None)).await?;
+            } else {
+                self.apply(&job, folder, way).await?;
+            }
         }
         Ok(())
     }

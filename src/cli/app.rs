@@ -14,6 +14,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::journal::{Holder, Journal, RunRecord, SqliteJournal};
 use crate::model::{Plan, RunId};
 use crate::report::Hub;
+use crate::syntax::Reader;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -100,6 +101,7 @@ impl App {
             secrets: Box::new(move |plan: &Plan| secrets(plan, &env, &ui)),
             handle_signals: true,
             random,
+            formulas: Arc::new(Reader::new(program())),
             stage: None,
         })
     }
@@ -161,6 +163,11 @@ fn secrets(plan: &Plan, env: &BTreeMap<String, String>, ui: &Ui) -> Result<BTree
         ui.status(&format!("warning: {warning}"));
     }
     Ok(resolved.secrets)
+}
+
+/// This program, for steps that run a formula as a run of its own.
+fn program() -> Option<PathBuf> {
+    std::env::current_exe().ok()
 }
 
 /// Random bytes from the kernel.

@@ -14,7 +14,7 @@ use crate::syntax;
 /// All problems of a file come in one go, each with its place and the way out. Needs no Docker and no network, and executes nothing.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names or paths of formulas [default: every formula of ./formulas].
+    /// Names or paths of formulas [default: every formula of ./formulas and ./migrations].
     #[arg(value_name = "NAME|FILE")]
     pub formulas: Vec<String>,
     /// Take warnings for errors.
@@ -51,7 +51,7 @@ struct Checked {
 
 /// Checks.
 pub fn check(app: &App, args: &Args) -> Outcome {
-    let names = if args.formulas.is_empty() { here(app)? } else { args.formulas.clone() };
+    let names = if args.formulas.is_empty() { all(app)? } else { args.formulas.clone() };
     let kinds = syntax::Builtin::default();
     let options = syntax::Options { lenient: args.lenient, strict: args.strict, ..syntax::Options::default() };
     let mut checked = Vec::with_capacity(names.len());
@@ -77,6 +77,35 @@ pub fn check(app: &App, args: &Args) -> Outcome {
     }
     let errors = count(&checked, Severity::Error);
     Ok(if errors > 0 { 10 } else { 0 })
+}
+
+/// The formulas of this directory, and its migrations that are formulas.
+fn all(app: &App) -> Result<Vec<String>, Failure> {
+    let migrations = migrations(app);
+    match here(app) {
+        Ok(names) => Ok(names.into_iter().chain(migrations).collect()),
+        Err(_) if !migrations.is_empty() => Ok(migrations),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Paths of `migrations/v….toml` and of `pre.toml`, `post.toml`, `down.toml` in `migrations/v…/`.
+fn migrations(app: &App) -> Vec<String> {
+    let names = |folder: &str| -> Vec<String> {
+        let entries = app.workdir.join(folder).read_dir().into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).map(|name| format!("{folder}/{name}")).collect()
+    };
+    let mut found = Vec::new();
+    for entry in names("migrations").into_iter().filter(|path| path.starts_with("migrations/v")) {
+        let parts = ["pre", "post", "down"].map(|part| format!("{entry}/{part}.toml"));
+        found.extend(parts.into_iter().chain([entry]).filter(|path| is_toml(path) && app.workdir.join(path).is_file()));
+    }
+    found.sort();
+    found
+}
+
+fn is_toml(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "toml")
 }
 
 /// The formulas of this directory.

@@ -222,9 +222,9 @@ fn state(entry: &Entry) -> String {
     }
 }
 
-fn back(entry: &Entry) -> &'static str {
+fn back(entry: &Entry) -> &str {
     match entry.back {
-        migrations::Back::Down => "down.sh",
+        migrations::Back::Down => entry.down.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or("down.sh"),
         migrations::Back::Neutral => "stays",
         migrations::Back::OneWay => "one-way",
     }

@@ -128,7 +128,7 @@ impl RunState {
                 self.set_trace(step, prior.trace);
             }
         }
-        let slot = self.slot_mut(step);
+        let slot = self.slot(step);
         let trace = slot.trace;
         if matches!(class, Class::Interrupted | Class::Cancelled) {
             let state = match (began, trace) {
@@ -141,6 +141,12 @@ impl RunState {
             self.put(step, state);
             return Ok(());
         }
+        if class == Class::Waits && began && self.rollback.is_none() {
+            // No failure in the sense of `on_failure`: the work goes on once the person has answered.
+            self.fail(step, StepState::Held { why: Hold::Waits, trouble }, false);
+            return Ok(());
+        }
+        let slot = self.slot_mut(step);
         if !bent!(ForgetTries) {
             slot.tries += 1;
         }

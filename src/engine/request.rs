@@ -2,7 +2,7 @@
 
 use formula_steps::contract::Undo;
 
-use super::{Hold, Mode, Origin, RunState, StepState};
+use super::{Mode, Origin, RunState, StepState};
 use crate::model::{Event, Outcome, Payload, Request, SettleAnswer, StepIx};
 
 /// A request that does not fit the run as it stands.
@@ -50,7 +50,7 @@ impl RunState {
             };
         }
         match self.step(step) {
-            StepState::Held { why: Hold::InDoubt | Hold::Diverged, .. } => vec![retry, adopt, skip],
+            StepState::Held { .. } => vec![retry, adopt, skip],
             StepState::Failed(_) => vec![retry, skip],
             _ => Vec::new(),
         }

@@ -75,7 +75,7 @@ impl RunState {
                     _ => Some(asked_again),
                 }
             }
-            StepState::Held { why: Hold::Diverged, .. } => Some(asked_again),
+            StepState::Held { why: Hold::Diverged | Hold::Waits, .. } => Some(asked_again),
             StepState::Ready | StepState::Held { why: Hold::InDoubt, .. } if traits.probes => Some(asked_again),
             _ => None,
         }

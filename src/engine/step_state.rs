@@ -22,6 +22,8 @@ pub enum Hold {
     InDoubt,
     /// Something is there that is not ours to overwrite.
     Diverged,
+    /// What it started waits for a person.
+    Waits,
 }
 
 /// Why a step is not where it should be.
@@ -125,6 +127,7 @@ impl StepState {
             Self::Failed(_) => "failed",
             Self::Held { why: Hold::InDoubt, .. } => "held (in doubt)",
             Self::Held { why: Hold::Diverged, .. } => "held (diverged)",
+            Self::Held { why: Hold::Waits, .. } => "held (waits for a person)",
             Self::Undoing => "undoing",
             Self::Undone => "undone",
             Self::UndoFailed(_) => "undo failed",

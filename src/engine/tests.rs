@@ -1,5 +1,6 @@
 //! The rules one by one, each on the smallest plan that shows it.
 
+mod holds;
 use formula_steps::contract::{Class, Effect, Probe, Repeat, Undo};
 use serde_json::json;
 

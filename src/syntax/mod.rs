@@ -19,6 +19,7 @@ mod order;
 mod outputs;
 mod params;
 mod patch;
+mod reader;
 pub mod schema;
 mod secrets;
 mod step;
@@ -37,6 +38,7 @@ pub use document::MOST_STEPS;
 pub use file_schema::file_schema;
 pub use fits::value_fits;
 pub use kinds::{Builtin, GATE_BEHAVIOUR, Kinds};
+pub use reader::Reader;
 
 use crate::diagnostic::{Diagnostic, Severity, SourceFile, codes};
 use crate::lint;

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::StepError;
+use super::{Formulas, NoFormulas, StepError};
 use crate::world::{Cancel, Output, Secret, World};
 
 /// Facts of the run a step belongs to.
@@ -102,6 +102,8 @@ pub struct Context {
     pub progress: Arc<dyn Progress>,
     /// What this program's records say about other runs.
     pub records: Arc<dyn Records>,
+    /// What this program knows of formulas.
+    pub formulas: Arc<dyn Formulas>,
     /// Raised when the run is asked to stop.
     pub cancel: Cancel,
 }
@@ -124,6 +126,7 @@ impl Context {
             output: Arc::new(NoOutput),
             progress: Arc::new(NoProgress),
             records: Arc::new(NoRecords),
+            formulas: Arc::new(NoFormulas),
             cancel: Cancel::new(),
         }
     }

@@ -19,6 +19,8 @@ pub enum Class {
     Refused,
     /// Something is there that is not ours to overwrite or to take back.
     Conflict,
+    /// It did not fail, it waits: what it started needs a person's answer before it can go on. Held, whatever `on_failure` says.
+    Waits,
     /// The step's own deadline passed.
     Timeout,
     /// Stopped because the run was asked to stop.
@@ -37,6 +39,7 @@ impl Class {
             Self::Permanent => "permanent",
             Self::Refused => "refused",
             Self::Conflict => "conflict",
+            Self::Waits => "waits",
             Self::Timeout => "timeout",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",

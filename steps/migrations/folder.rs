@@ -41,7 +41,7 @@ impl Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Back {
-    /// By its `down.sh`.
+    /// By its `down.sh` or `down.toml`.
     Down,
     /// Not at all, and the older version does not mind: it stays applied.
     Neutral,
@@ -58,6 +58,17 @@ pub struct Script {
     pub path: String,
     /// Digest of the script and of the files beside it that it may use.
     pub digest: String,
+    /// Its text, where it is a formula and no script.
+    pub formula: Option<String>,
+}
+
+/// What takes a migration back in a later run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// Its path below the working directory.
+    pub path: String,
+    /// Its text, where it is a formula and no script.
+    pub formula: Option<String>,
 }
 
 /// The migration of one version.
@@ -71,8 +82,8 @@ pub struct Migration {
     pub summary: Option<String>,
     /// Its scripts, `pre` before `post`.
     pub scripts: Vec<Script>,
-    /// Path of `down.sh` below the working directory.
-    pub down: Option<String>,
+    /// `down.sh` or `down.toml`.
+    pub down: Option<Down>,
     /// How it is taken back.
     pub back: Back,
     /// Whether it may be run again after it was cut off or failed.
@@ -110,6 +121,12 @@ struct Declared {
     timeout: Option<Period>,
 }
 
+/// What is taken of a formula; whether it can be run is for those who know formulas.
+#[derive(Debug, Deserialize)]
+struct Head {
+    description: Option<String>,
+}
+
 /// Files by their path below the folder.
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -132,12 +149,15 @@ impl Folder {
     }
 }
 
+/// Files of a migration's folder that have a meaning by their name.
+const OWN: [&str; 7] = ["pre.sh", "post.sh", "down.sh", "pre.toml", "post.toml", "down.toml", "migration.toml"];
+
 /// Whether a path below the folder belongs to an entry, or to something that looks as if it should be one.
 fn concerns(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     let hidden = first.starts_with(['_', '.']);
     let file = !path.contains('/');
-    let script = |name: &str| matches!(name, "pre.sh" | "post.sh" | "down.sh" | "migration.toml");
+    let script = |name: &str| OWN.contains(&name);
     let parts: Vec<&str> = path.split('/').collect();
     !hidden && (Version::named(first).is_some() || file && is_entry_file(first) || parts.len() == 2 && script(parts[1]))
 }
@@ -203,59 +223,87 @@ fn version_of(origin: &str, name: &str) -> Result<Version, Problem> {
     })
 }
 
-/// A migration of one file.
+/// A migration of one file: neutral, before containers stop.
 fn file(origin: &str, name: &str, bytes: &[u8]) -> Result<Migration, Problem> {
-    if let Some(stem) = name.strip_suffix(".sh") {
-        let version = version_of(origin, stem)?;
-        let script = Script { phase: Phase::Pre, path: origin.to_owned(), digest: digest([("", bytes)]) };
-        return Ok(Migration {
-            version,
-            origin: origin.to_owned(),
-            summary: None,
-            scripts: vec![script],
-            down: None,
-            back: Back::Neutral,
-            reentrant: true,
-            timeout: None,
-        });
-    }
-    let stem = name.strip_suffix(".toml").unwrap_or(name);
+    let stem = name.strip_suffix(".sh").or_else(|| name.strip_suffix(".toml")).unwrap_or(name);
     let version = version_of(origin, stem)?;
-    // A step cannot start steps, by construction; and a run inside a run would have a journal of its own to be resumed from.
-    let now = format!("write it as `{version}.sh`, or as a folder `{version}/` with `pre.sh`, `post.sh` and `down.sh`");
-    Err(Problem::new(format!("`{origin}` is a formula, and formulas as migrations are not supported"), now))
+    let (formula, summary) = formula(origin, bytes)?.unzip();
+    let script = Script { phase: Phase::Pre, path: origin.to_owned(), digest: digest([("", bytes)]), formula };
+    Ok(Migration {
+        version,
+        origin: origin.to_owned(),
+        summary: summary.flatten(),
+        scripts: vec![script],
+        down: None,
+        back: Back::Neutral,
+        reentrant: true,
+        timeout: None,
+    })
+}
+
+/// Text and description of a formula; none for a script.
+fn formula(path: &str, bytes: &[u8]) -> Result<Option<(String, Option<String>)>, Problem> {
+    if !is_formula(path) {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string());
+    let read = text.and_then(|text| Ok((text.to_owned(), toml::from_str::<Head>(text).map_err(|error| error.to_string())?)));
+    let (text, head) = read.map_err(|error| {
+        Problem::new(format!("`{path}` is no formula: {}", error.trim_end()), format!("`formula check {path}` shows all that is wrong"))
+    })?;
+    Ok(Some((text, head.description.filter(|description| !description.is_empty()))))
+}
+
+/// Whether what lies at a path is a formula, and no script.
+pub(super) fn is_formula(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "toml")
+}
+
+/// The files of a migration's folder.
+type Inside<'a> = BTreeMap<&'a str, &'a [u8]>;
+
+/// `stem.sh` or `stem.toml`.
+fn one_of<'a>(origin: &str, inside: &Inside<'a>, stem: &str) -> Result<Option<(String, &'a [u8])>, Problem> {
+    let found = |ending: &str| {
+        let name = format!("{stem}.{ending}");
+        inside.get(name.as_str()).map(|bytes| (name.clone(), *bytes))
+    };
+    match (found("sh"), found("toml")) {
+        (Some(_), Some(_)) => {
+            let what = format!("`{origin}` has `{stem}.sh` and `{stem}.toml`");
+            Err(Problem::new(what, "take one of them away: a phase is a script or a formula"))
+        }
+        (script, formula) => Ok(script.or(formula)),
+    }
+}
+
+/// The scripts and formulas of a migration's folder, `pre` before `post`, and the description of the first that has one.
+fn scripts(origin: &str, inside: &Inside<'_>) -> Result<(Vec<Script>, Option<String>), Problem> {
+    let helpers = inside.iter().filter(|(path, _)| !OWN.contains(path)).map(|(path, bytes)| (*path, *bytes));
+    let (mut scripts, mut told) = (Vec::new(), None);
+    for phase in Phase::ALL {
+        let Some((own, bytes)) = one_of(origin, inside, phase.as_str())? else { continue };
+        let path = format!("{origin}/{own}");
+        let (formula, description) = formula(&path, bytes)?.unzip();
+        told = told.or(description.flatten());
+        scripts.push(Script { phase, path, digest: digest(helpers.clone().chain([("", bytes)])), formula });
+    }
+    Ok((scripts, told))
 }
 
 /// A migration of a folder.
 fn subfolder(origin: &str, name: &str, files: &Files) -> Result<Migration, Problem> {
     let version = version_of(origin, name)?;
     let start = format!("{name}/");
-    let inside: BTreeMap<&str, &[u8]> =
-        files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(&start)?, bytes.as_slice()))).collect();
+    let inside: Inside<'_> = files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(&start)?, bytes.as_slice()))).collect();
     let declared = match inside.get("migration.toml") {
         None => Declared::default(),
         Some(bytes) => declared(origin, bytes)?,
     };
-    let helpers = |own: &str| {
-        let known = ["pre.sh", "post.sh", "down.sh", "migration.toml"];
-        inside
-            .iter()
-            .filter(move |(path, _)| !known.contains(path))
-            .map(|(path, bytes)| (*path, *bytes))
-            .chain([("", inside[own])])
-            .collect()
-    };
-    let mut scripts = Vec::new();
-    for phase in Phase::ALL {
-        let own = format!("{}.sh", phase.as_str());
-        if inside.contains_key(own.as_str()) {
-            let parts: Vec<(&str, &[u8])> = helpers(&own);
-            scripts.push(Script { phase, path: format!("{origin}/{own}"), digest: digest(parts) });
-        }
-    }
+    let (scripts, told) = scripts(origin, &inside)?;
     let wrong = |what: &str, now: &str| Err(Problem::new(format!("`{origin}` {what}"), now));
     if scripts.is_empty() {
-        return wrong("has neither `pre.sh` nor `post.sh`", "add the script, or take the folder away");
+        return wrong("has neither `pre.sh` nor `post.sh`, nor a formula in their place", "add the script, or take the folder away");
     }
     if let Some(phase) = declared.phase
         && scripts.iter().any(|script| script.phase != phase)
@@ -263,7 +311,14 @@ fn subfolder(origin: &str, name: &str, files: &Files) -> Result<Migration, Probl
         let now = format!("take the other script away, or `phase = \"{}\"` out of `migration.toml`", phase.as_str());
         return wrong("has scripts of another phase than `migration.toml` declares", &now);
     }
-    let down = inside.contains_key("down.sh").then(|| format!("{origin}/down.sh"));
+    let down = match one_of(origin, &inside, "down")? {
+        None => None,
+        Some((own, bytes)) => {
+            let path = format!("{origin}/{own}");
+            let formula = formula(&path, bytes)?.map(|(text, _)| text);
+            Some(Down { path, formula })
+        }
+    };
     let back = match (declared.reversible, declared.schema_neutral, &down) {
         (Some(false), None | Some(false), None) => Back::OneWay,
         (Some(false), Some(true), _) => {
@@ -277,7 +332,7 @@ fn subfolder(origin: &str, name: &str, files: &Files) -> Result<Migration, Probl
     Ok(Migration {
         version,
         origin: origin.to_owned(),
-        summary: declared.summary,
+        summary: declared.summary.or(told),
         scripts,
         down,
         back,
@@ -342,13 +397,32 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_told_by_name() {
         assert!(problem(&[("v1.0.0.sh", ""), ("v1.0.0/pre.sh", "")]).contains("are both the migration of v1.0.0"));
-        assert!(problem(&[("v1.0.0.toml", "")]).contains("formulas as migrations are not supported; write it as `v1.0.0.sh`"));
+        assert!(problem(&[("v1.0.0.toml", "steps = ")]).contains("`migrations/v1.0.0.toml` is no formula: TOML parse error"));
+        assert!(problem(&[("v1.0.0/pre.sh", ""), ("v1.0.0/pre.toml", "")]).contains("has `pre.sh` and `pre.toml`; take one"));
         assert!(problem(&[("1.0.0.sh", "")]).contains("`migrations/1.0.0.sh` is not named after a version"));
         assert!(problem(&[("next/pre.sh", "")]).contains("`migrations/next` is not named after a version"));
         assert!(problem(&[("v1.0.0/down.sh", "")]).contains("neither `pre.sh` nor `post.sh`"));
         assert!(problem(&[("v1.0.0/pre.sh", ""), ("v1.0.0/migration.toml", "reversable = true")]).contains("reversable"));
         assert!(problem(&[("v1.0.0/pre.sh", ""), ("v1.0.0/migration.toml", "reversible = true")]).contains("no `down.sh`"));
         assert!(problem(&[("v1.0.0/pre.sh", ""), ("v1.0.0/migration.toml", "phase = \"post\"")]).contains("another phase"));
+    }
+
+    #[test]
+    fn a_formula_takes_the_place_of_a_script() {
+        let plain = folder(&[("v1.0.0.toml", "name = \"v1.0.0\"\ndescription = \"moves the queue\"\n")]);
+        let migration = &plain.migrations[0];
+        assert_eq!((migration.summary.as_deref(), migration.back), (Some("moves the queue"), Back::Neutral));
+        assert_eq!((migration.scripts[0].phase, migration.scripts[0].path.as_str()), (Phase::Pre, "migrations/v1.0.0.toml"));
+        assert!(migration.scripts[0].formula.is_some());
+        let mixed = folder(&[("v1.0.0/post.toml", "description = \"x\""), ("v1.0.0/pre.sh", ""), ("v1.0.0/down.toml", "")]);
+        let migration = &mixed.migrations[0];
+        assert_eq!(migration.back, Back::Down);
+        assert_eq!(
+            migration.down.as_ref().map(|down| (down.path.as_str(), down.formula.as_deref())),
+            Some(("migrations/v1.0.0/down.toml", Some("")))
+        );
+        let kinds: Vec<_> = migration.scripts.iter().map(|script| (script.phase, script.formula.is_some())).collect();
+        assert_eq!(kinds, [(Phase::Pre, false), (Phase::Post, true)]);
     }
 
     #[test]
@@ -367,7 +441,7 @@ mod tests {
         for path in ["README.md", "canonical/m1/pre.sh", "_lib.sh", ".keep", "lib/text.sh"] {
             assert!(!concerns(path), "{path}");
         }
-        for path in ["v1.0.0.sh", "1.0.0.sh", "v1.0.0/pre.sh", "v1.0.0/data/list", "oops/down.sh", "v1.0.toml"] {
+        for path in ["v1.0.0.sh", "1.0.0.sh", "v1.0.0/pre.sh", "v1.0.0/data/list", "oops/down.sh", "oops/pre.toml", "v1.0.toml"] {
             assert!(concerns(path), "{path}");
         }
     }

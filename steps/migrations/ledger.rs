@@ -70,6 +70,9 @@ pub enum Row {
         from: Option<Version>,
         /// Where it goes.
         to: Version,
+        /// It is a formula, which knows by itself how it is taken back in the run that applied it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        formula: bool,
     },
     /// It ended.
     Ended {
@@ -85,6 +88,9 @@ pub enum Row {
         exit: String,
         /// Whether it succeeded.
         ok: bool,
+        /// What it did turned out to have no way back.
+        #[serde(default, skip_serializing_if = "is_false")]
+        one_way: bool,
     },
     /// Its `down.sh` is about to start.
     DownBegan {
@@ -132,6 +138,11 @@ pub enum Row {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// A line of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Line {
@@ -167,6 +178,10 @@ pub struct Mark {
     pub digest: String,
     /// How it is taken back, as it was when it ran.
     pub back: Back,
+    /// It is a formula.
+    pub formula: bool,
+    /// What it did turned out to have no way back, whatever is declared.
+    pub crossed: bool,
     /// Who ran or settled it last.
     pub who: Who,
     /// Who took it back last.
@@ -191,6 +206,8 @@ impl Mark {
             standing,
             digest: String::new(),
             back,
+            formula: false,
+            crossed: false,
             who,
             down_by: None,
             down_to: None,
@@ -256,14 +273,16 @@ impl Book {
                 self.marks.clear();
                 self.baseline = Some(Baseline { version, source, who });
             }
-            Row::Began { version, phase, digest, back, .. } => {
+            Row::Began { version, phase, digest, back, formula, .. } => {
                 let standing = Standing::Unknown;
                 // Kept, so that a step which took it back still knows that it did when running it again is cut off.
                 let down_by = self.marks.get(&(version.clone(), phase)).and_then(|old| old.down_by.clone());
-                let mark = Mark { digest, down_by, began: Some(at), ..Mark::new(standing, back, who, number) };
+                let mark = Mark { digest, formula, down_by, began: Some(at), ..Mark::new(standing, back, who, number) };
                 self.marks.insert((version, phase), mark);
             }
-            Row::Ended { version, phase, exit, ok, .. } => self.change(version, phase, |mark| {
+            Row::Ended { version, phase, exit, ok, one_way, .. } => self.change(version, phase, |mark| {
+                mark.crossed = one_way;
+                mark.back = if one_way { Back::OneWay } else { mark.back };
                 mark.standing = if ok { Standing::Applied } else { Standing::Failed };
                 (mark.ended, mark.exit) = (Some(at), Some(exit));
             }),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{Back, Folder, Migration, Phase, Script};
 use super::key::EnvKey;
-use super::ledger::{self, Book, Standing};
+use super::ledger::{self, Book, Mark, Standing};
 use super::{Place, Version};
 use crate::contract::StepError;
 use crate::dotenv::Reading;
@@ -102,6 +102,12 @@ pub struct Entry {
     pub state: State,
     /// How it is taken back.
     pub back: Back,
+    /// It is, or was when it ran, a formula.
+    #[serde(default)]
+    pub formula: bool,
+    /// What takes it back in a later run, below the working directory.
+    #[serde(default)]
+    pub down: Option<String>,
     /// The script, below the working directory; none where the folder does not have it.
     pub script: Option<String>,
     /// What it is for.
@@ -356,7 +362,13 @@ impl Status {
         Entry {
             phase,
             state,
-            back: migration.map_or_else(|| mark.map_or(Back::Neutral, |mark| mark.back), |migration| migration.back),
+            back: match (migration, mark) {
+                (_, Some(Mark { crossed: true, standing: Standing::Applied, .. })) => Back::OneWay,
+                (Some(migration), _) => migration.back,
+                (None, mark) => mark.map_or(Back::Neutral, |mark| mark.back),
+            },
+            formula: script.map_or_else(|| mark.is_some_and(|mark| mark.formula), |script| script.formula.is_some()),
+            down: migration.and_then(|migration| migration.down.as_ref()).map(|down| down.path.clone()),
             script: script.map(|script| script.path.clone()),
             summary: migration.and_then(|migration| migration.summary.clone()),
             digest: script.map(|script| script.digest.clone()),

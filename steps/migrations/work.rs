@@ -1,8 +1,9 @@
 //! What a step has to do to bring a box to a version, or why it must not begin.
 
-use super::Version;
 use super::folder::{Back, Phase};
+use super::script::Calls;
 use super::status::{Entry, Source, State, Status};
+use super::{Direction, Version};
 use crate::contract::StepError;
 
 /// One script to run.
@@ -12,12 +13,32 @@ pub struct Job {
     pub version: Version,
     /// The phase.
     pub phase: Phase,
-    /// The script, below the working directory: that of the phase, or `down.sh`.
+    /// The script or formula, below the working directory: that of the phase, or `down.sh`.
     pub script: String,
+    /// Its text, where it is a formula.
+    pub formula: Option<String>,
+    /// Digest of what runs; empty for a `down.sh`.
+    pub digest: String,
     /// How it is taken back.
     pub back: Back,
     /// What it is for.
     pub summary: Option<String>,
+}
+
+impl Job {
+    /// Of a version and phase, before it is known what runs.
+    pub fn new(version: &Version, phase: Phase, back: Back) -> Self {
+        let (script, digest) = (String::new(), String::new());
+        Self { version: version.clone(), phase, script, formula: None, digest, back, summary: None }
+    }
+
+    /// What is started for it.
+    pub fn starts(&self, direction: Direction) -> Calls<'_> {
+        match &self.formula {
+            Some(text) => Calls::Formula(&self.script, text, direction),
+            None => Calls::Script(&self.script),
+        }
+    }
 }
 
 /// What is left to do.
@@ -51,6 +72,8 @@ impl Status {
             version: migration.version.clone(),
             phase,
             script: script.path.clone(),
+            formula: script.formula.clone(),
+            digest: script.digest.clone(),
             back: migration.back,
             summary: migration.summary.clone(),
         });
@@ -76,7 +99,9 @@ impl Status {
             jobs.push(Job {
                 version: entry.version.clone(),
                 phase: entry.phase,
-                script: down,
+                script: down.path,
+                formula: down.formula,
+                digest: String::new(),
                 back: entry.back,
                 summary: migration.summary.clone(),
             });

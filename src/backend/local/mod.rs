@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use formula_steps::contract::RunInfo;
+use formula_steps::contract::{Formulas, RunInfo};
 use formula_steps::world::{Secret, World};
 use sha2::{Digest as _, Sha256};
 
@@ -70,6 +70,8 @@ pub struct Config {
     pub handle_signals: bool,
     /// Random bytes for the id of a new run.
     pub random: fn() -> [u8; 10],
+    /// What steps may know of formulas, and the program that runs them.
+    pub formulas: Arc<dyn Formulas>,
     /// What takes the place of this machine, for a rehearsal: no lock, folder or log file is made.
     pub stage: Option<Arc<dyn Stage>>,
 }
@@ -198,6 +200,7 @@ impl LocalBackend {
             scratch: self.0.state_dir.join("runs").join(run.as_str()).join("scratch").into(),
             state: self.0.state_dir.as_path().into(),
             records,
+            formulas: self.0.formulas.clone(),
             logs: self.0.state_dir.join("runs").join(run.as_str()),
             stage: self.0.stage.clone(),
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use formula_steps::contract::{Context, Progress, Records, RunInfo, StepType};
+use formula_steps::contract::{Context, Formulas, Progress, Records, RunInfo, StepType};
 use formula_steps::world::{Cancel, Output, Secret, World};
 use sha2::{Digest as _, Sha256};
 
@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) state: Arc<std::path::Path>,
     /// What the journal says about other runs.
     pub(super) records: Arc<dyn Records>,
+    /// What this program knows of formulas.
+    pub(super) formulas: Arc<dyn Formulas>,
     /// Folder of this run's log files.
     pub(super) logs: PathBuf,
     /// What takes the place of this machine.
@@ -107,6 +109,7 @@ impl Shared {
             },
             progress: Arc::new(HubProgress { hub: self.hub.clone(), step: id }),
             records: self.records.clone(),
+            formulas: self.formulas.clone(),
             cancel,
         }
     }

@@ -107,7 +107,7 @@ impl Shown {
         let mut run = json!(self.record);
         run["state"] = stands(&self.record, self.driver.as_ref()).into();
         Ok(json!({
-            "v": 1, "run": run, "driver": self.driver, "vars": self.plan.inputs(), "verdict": self.verdict, "steps": steps, "seq": entries.len(),
+            "v": 1, "run": run, "driver": self.driver, "vars": self.plan.inputs(), "formula_digest": self.plan.formula_digest, "verdict": self.verdict, "steps": steps, "seq": entries.len(),
         }))
     }
 }

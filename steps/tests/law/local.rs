@@ -1,5 +1,6 @@
 //! Cases of the kinds that work on files, on a repository and on programs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use formula_steps::migrations::Place;
@@ -149,6 +150,24 @@ fn git_tag() -> Vec<Case> {
     ]
 }
 
+/// Two migrations that are formulas, and a program that plays their runs.
+fn by_formulas(state: &mut State) {
+    state.put("/acme/.env", "A=1\nLAST=v0.2.0\n");
+    for (version, path) in [("v0.2.1", "v0.2.1.toml"), ("v0.2.2", "v0.2.2/pre.toml")] {
+        state.put(format!("/acme/migrations/{path}"), "description = \"moves something\"");
+        let env = BTreeMap::from([("FORMULA_MIGRATION".to_owned(), version.to_owned())]);
+        let says = |words: &[&str]| FakeProgram { env: env.clone(), ..FakeProgram::new([&["formula"], words, &["..."]].concat()) };
+        let journal = format!("/.scratch/journal-{version}");
+        let done = r#"{"formula_digest":"","verdict":{"outcome":"done"}}"#;
+        state.programs.extend([
+            says(&["show", "--json"]).when(&journal).output(done),
+            says(&["show", "--json"]).exit(2),
+            says(&["run", &format!("./migrations/{path}")]).writes(version, "${FORMULA_VAR_FROM} ${FORMULA_VAR_TO}").writes(&journal, "x"),
+            says(&["rollback", "--yes"]).removes(version).removes(&journal),
+        ]);
+    }
+}
+
 fn migrate() -> Vec<Case> {
     let folder = |state: &mut State| {
         for (path, text) in [
@@ -203,6 +222,7 @@ fn migrate() -> Vec<Case> {
         }),
         case("migrate", "with a key", json!({ "to": "v0.3.0", "phase": "pre", "key": "LAST" }), keyed),
         case("migrate", "afterwards", json!({ "to": "v0.3.0", "phase": "post", "key": "LAST", "from": "v0.2.0" }), keyed),
+        case("migrate", "by formulas", json!({ "to": "v0.3.0", "phase": "pre", "key": "LAST" }), by_formulas),
         case("migrate", "back", json!({ "to": "v0.2.0", "phase": "down", "key": "LAST" }), applied),
         case("migrate", "back without a ledger", json!({ "to": "v0.2.0", "phase": "down", "key": "LAST" }), |state| {
             applied(state);

@@ -65,8 +65,9 @@ async fn what_does_not_fit_is_refused_with_both_values_and_the_command() {
     place.write(".env", "LAST=newest\n");
     assert!(place.refused(&params).await.contains("`LAST` in `.env` is `newest`, which is no version"));
     place.write(".env", "LAST=v0.3.0\n");
-    place.write("migrations/v0.4.0.toml", "");
-    assert!(place.refused(&params).await.contains("formulas as migrations are not supported"));
+    place.write("migrations/v0.4.0.toml", "steps = ");
+    let told = place.refused(&params).await;
+    assert!(told.contains("`migrations/v0.4.0.toml` is no formula") && told.contains("`formula check migrations/v0.4.0.toml`"), "{told}");
     assert_eq!(place.ran().len(), 2, "nothing ran");
 }
 

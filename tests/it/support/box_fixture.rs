@@ -237,6 +237,24 @@ impl<'a> BoxFixture<'a> {
         }
     }
 
+    /// Releases a version anew: with this file in it, and without that one. Only before the box is there.
+    pub fn release_with(&self, version: &str, path: &str, text: &str, without: &str) {
+        let source = self.sandbox.root().join("source");
+        let origin = self.origin().to_string_lossy().into_owned();
+        self.git_in("..", &["clone", "--quiet", "--branch", version, &origin, "source"]);
+        fs::write(source.join(path), text).expect("the sandbox is writable");
+        fs::remove_file(source.join(without)).expect("it is in that version");
+        for args in [
+            &["add", "--all"][..],
+            &["commit", "--quiet", "--message", "anew"],
+            &["tag", "--force", "--annotate", "--message", version, version],
+            &["push", "--quiet", "--force", "origin", &format!("refs/tags/{version}")],
+        ] {
+            self.git_in("../source", args);
+        }
+        fs::remove_dir_all(source).expect("it is ours");
+    }
+
     /// Forgets, here and in the ledger, which migrations ran: the box is as it was before any.
     pub fn forget_migrations(&self) {
         let _ = fs::remove_file(self.sandbox.root().join("migrations.log"));

@@ -1,0 +1,29 @@
+//! What holds a run though nothing failed.
+
+use super::*;
+
+#[test]
+fn what_waits_for_a_person_is_held_and_neither_tried_again_nor_taken_back() {
+    let mut run = Run::new(1, OnFailure::Rollback, vec![attempts(step("a", &[]), 3), step("b", &[0])]);
+    run.probe_absent(A).start(A).fail(A, Class::Waits);
+    assert!(matches!(run.state.step(A), StepState::Held { why: Hold::Waits, .. }));
+    assert_eq!(run.state.mode(), Mode::Stopping);
+    run.finish(Outcome::Held);
+    let verdict = run.state.verdict(&RunId("R".into()));
+    assert_eq!((verdict.exit, verdict.failed_step.as_deref(), verdict.retry_safe), (20, Some("a"), false));
+    assert!(verdict.next.contains(&"formula resume R".to_owned()), "{:?}", verdict.next);
+    // It is asked, goes on, waits again, and is done once the person has answered.
+    let asked = Command::Probe { step: A, reason: ProbeReason::InDoubt };
+    run.resume().decides(&[asked]);
+    run.probe(A, ProbeReason::InDoubt, Probe::absent(value("later"))).start(A).fail(A, Class::Waits).finish(Outcome::Held);
+    assert_eq!(run.state.before(A), Some(&value("before")), "the first checkpoint stays");
+    run.resume().probe(A, ProbeReason::InDoubt, Probe::absent(value("later"))).start(A).succeed(A).decides(&[ask(B)]);
+}
+
+#[test]
+fn what_waits_while_a_rollback_runs_has_failed() {
+    let mut run = Run::new(2, OnFailure::Rollback, vec![step("a", &[]), step("b", &[])]);
+    run.probe_absent(A).probe_absent(B).start(A).start(B).fail(A, Class::Permanent).fail(B, Class::Waits);
+    assert!(matches!(run.state.step(B), StepState::Failed(_)));
+    assert!(matches!(run.state.mode(), Mode::RollingBack), "{:?}", run.state.mode());
+}
