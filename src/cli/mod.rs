@@ -33,6 +33,7 @@ mod show;
 mod steps;
 mod table;
 mod test;
+mod typed;
 mod ui;
 mod vars;
 

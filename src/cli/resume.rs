@@ -64,7 +64,8 @@ fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Sho
         return Err(failure.hint(format!("`formula run {}` starts a new one", old.formula)));
     }
     let formula = read(app, file)?;
-    let new = planned(app, &formula, &old, record.key.as_deref())?;
+    let mut new = planned(app, &formula, &old, record.key.as_deref())?;
+    new.command.clone_from(&old.command);
     let taken_up = Event::RunResumed { tool: String::new(), by: String::new() };
     state.fold(&taken_up).map_err(|corrupt| Failure::new(74, format!("run {run}: {corrupt}")))?;
     let mending = state.mending(&new);

@@ -9,6 +9,7 @@ use super::app::App;
 use super::drive::{self, Show};
 use super::failure::{Failure, Outcome};
 use super::load;
+use super::typed;
 use super::vars::{self, Parsed};
 use crate::backend::{Backend as _, Drive};
 use crate::journal::{Journal as _, MemoryJournal, RunRecord};
@@ -33,9 +34,10 @@ pub struct Args {
 
 /// Runs.
 pub fn run(app: &App, args: &Args) -> Outcome {
-    let Some(Parsed { formula, given, options, app, .. }) = vars::parse(app, "run", &args.rest)? else { return Ok(0) };
+    let Some(Parsed { name, formula, given, options, app }) = vars::parse(app, "run", &args.rest)? else { return Ok(0) };
     let app = &app;
-    let plan = load::plan(app, &formula, &given, options.key.as_deref(), options.lenient)?;
+    let mut plan = load::plan(app, &formula, &given, options.key.as_deref(), options.lenient)?;
+    plan.command = Some(typed::command(&name, &formula, &given, plan.inputs(), options.key.as_deref()));
     drop(formula);
     let show = Show { json: options.json };
     if !options.fresh

@@ -223,6 +223,11 @@ fn command(verb: &'static str, formula: Option<&Formula>) -> Command {
     <Global as clap::Args>::augment_args(command).about(about).long_about(None)
 }
 
+/// Whether a flag of that name is an option of `run`, so that a var called like it is given with `--set`.
+pub fn is_option(long: &str) -> bool {
+    command("run", None).get_arguments().any(|arg| arg.get_long() == Some(long))
+}
+
 /// The flag, or flags, of one var.
 fn var_args(command: Command, shared: &Command, name: &str, var: &VarDecl) -> Command {
     let long = name.replace('_', "-");

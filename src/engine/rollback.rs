@@ -20,6 +20,8 @@ pub(super) struct Rollback {
     pub(super) by_formula: bool,
     /// It was settled that the run really is to be rolled back.
     certain: bool,
+    /// The log has an event of its own for it. Logs of older programs have none where the formula asks.
+    pub(super) said: bool,
     /// Nothing runs any more, and it is settled what is to be undone.
     pub(super) begun: bool,
     /// Steps that stay.
@@ -62,12 +64,23 @@ impl RunState {
             None => None,
             Some(id) => Some(self.find(id).ok_or_else(|| self.corrupt(event, format!("the plan has no step `{id}`")))?),
         };
-        if !(by_formula && self.rollback.is_some()) {
+        if by_formula && let Some(rollback) = &mut self.rollback {
+            rollback.said = true;
+        } else {
             self.finished = None;
             (self.cancel, self.cut, self.barred) = (false, false, false);
             self.roll_back(by_formula, to);
+            if let Some(rollback) = &mut self.rollback {
+                rollback.said = true;
+            }
         }
         Ok(())
+    }
+
+    /// Whether the run was turned round by `on_failure` and the log does not say so yet: record `rollback_requested` by `formula`, which
+    /// changes nothing else.
+    pub fn turned_unsaid(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|rollback| rollback.by_formula && rollback.begun && !rollback.said)
     }
 
     /// Turns the run round. What runs may end first.

@@ -199,6 +199,20 @@ impl RunState {
         !self.one_way.is_empty()
     }
 
+    /// How all but the steps of `[[finally]]` ended, for those steps.
+    pub fn ended(&self) -> Outcome {
+        match &self.rollback {
+            Some(rollback) if !rollback.failed.is_empty() => Outcome::RollbackIncomplete,
+            Some(rollback) if rollback.to.is_some() => Outcome::Stopped,
+            Some(_) => Outcome::RolledBack,
+            None if self.remaining == 0 => Outcome::Done,
+            None if self.is_refusal() => Outcome::Refused,
+            None if self.cancel => Outcome::Stopped,
+            None if self.cut => Outcome::Interrupted,
+            None => Outcome::Held,
+        }
+    }
+
     /// The first failure; those after it are fallout.
     pub fn failure(&self) -> Option<Failure> {
         let mut failure = self.first.clone()?;

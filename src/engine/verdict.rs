@@ -65,7 +65,7 @@ impl RunState {
         let mut next = Vec::new();
         match outcome {
             Outcome::Done => {}
-            Outcome::Refused => next.push(format!("formula run {}", word(&self.plan.formula))),
+            Outcome::Refused => next.push(self.again()),
             Outcome::RolledBack => next.push(format!("formula show {run}")),
             Outcome::RollbackIncomplete => {
                 next.push(format!("formula rollback {run}"));
@@ -93,6 +93,11 @@ impl RunState {
             next.extend(self.way_back(run));
         }
         next
+    }
+
+    /// The same run once more.
+    fn again(&self) -> String {
+        self.plan.command.clone().unwrap_or_else(|| format!("formula run {}", word(&self.plan.formula)))
     }
 
     /// The rollback that makes sense: of everything, or down to the last step that has to stay.

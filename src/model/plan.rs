@@ -130,6 +130,9 @@ pub struct Plan {
     pub steps: Vec<PlanStep>,
     /// `sha256:…` over formula name and inputs: what "the same command" means.
     pub fingerprint: String,
+    /// What to type for the same run again, with its vars as they were given; None where nobody typed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 impl Plan {

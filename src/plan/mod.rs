@@ -81,6 +81,7 @@ pub fn plan(formula: &Formula, inputs: &Inputs, kinds: &dyn Kinds, load: &mut Lo
         optional_secrets,
         steps,
         fingerprint: fingerprint(formula, inputs),
+        command: None,
     })
 }
 

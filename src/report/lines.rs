@@ -55,6 +55,9 @@ impl Lines<'_> {
             Event::GateOpened { step, prompt, until, .. } => self.gate(step, prompt, *until, envelope),
             Event::GateDecided { step, approved, by, .. } => vec![self.decided(step, *approved, by)],
             Event::CancelRequested { by, .. } => vec![Line::End(format!("{} by {by}", self.style.warn("stopping")))],
+            Event::RollbackRequested { by, .. } if by == "formula" => {
+                vec![Line::End(format!("{} as the formula says: on_failure = \"rollback\"", self.style.warn("rolling back")))]
+            }
             Event::RollbackRequested { by, .. } => vec![Line::End(format!("{} asked for by {by}", self.style.warn("rolling back")))],
             Event::UndoStarted { step } => vec![Line::Begin(format!("{} {step}  taking back", self.style.dim("↩")))],
             Event::UndoSucceeded { step } => {

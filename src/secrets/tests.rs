@@ -46,6 +46,7 @@ impl Desk {
             optional_secrets: optional.iter().map(|name| (*name).to_owned()).collect(),
             steps: Vec::new(),
             fingerprint: String::new(),
+            command: None,
         }
     }
 

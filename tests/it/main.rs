@@ -22,6 +22,7 @@ mod run;
 mod schema;
 mod support;
 mod support_works;
+mod told;
 mod upgrade;
 mod upgrade_formula;
 mod upgrade_kill;

@@ -131,6 +131,9 @@ impl Driver {
     fn commission_all(&mut self) -> Result<Option<Outcome>, Error> {
         loop {
             self.state.tick(self.shared.clock.now());
+            if self.state.turned_unsaid() {
+                self.recorder.record(&mut self.state, Event::RollbackRequested { by: "formula".into(), to: None })?;
+            }
             self.timer = None;
             let mut finish = None;
             let mut news = false;

@@ -9,7 +9,7 @@ use super::task::Launch;
 use crate::backend::Error;
 use crate::backend::redact::Redactor;
 use crate::engine::{RunState, StepState};
-use crate::model::{Event, Gate, Outcome, Payload, Plan, ProbeReason, StepIx, Timestamp, digest_of};
+use crate::model::{Event, Gate, Payload, Plan, ProbeReason, StepIx, Timestamp, digest_of};
 use crate::plan::Rendered;
 use crate::syntax::duration;
 
@@ -63,12 +63,18 @@ fn run_summary(shared: &Shared, state: &RunState, outputs: &dyn Fn(StepIx) -> Op
             (step.id.clone(), json!({ "state": state.step(ix).name(), "outputs": outputs(ix) }))
         })
         .collect();
+    // The failure of a step of `[[finally]]` is none of the run that it is told of.
+    let failure = state.failure().filter(|failure| !shared.plan.step(failure.step).finally);
     json!({
         "run": shared.run.as_str(),
         "formula": shared.plan.formula,
         "started": shared.info.started,
         "vars": shared.plan.inputs(),
-        "outcome": if state.failure().is_some() { Outcome::RolledBack } else { Outcome::Done }.as_str(),
+        "outcome": state.ended().as_str(),
+        "changed": state.changed(),
+        "failed_step": failure.as_ref().map(|failure| shared.plan.step(failure.step).id.as_str()),
+        "class": failure.as_ref().map(|failure| failure.class.as_str()),
+        "message": failure.as_ref().map(|failure| failure.message.as_str()),
         "steps": steps,
     })
 }

@@ -172,4 +172,5 @@ fn hash_state(state: &RunState, hasher: &mut DefaultHasher) {
     state.first.as_ref().map(|first| first.step).hash(hasher);
     let rollback = state.rollback.as_ref();
     rollback.map(|rollback| (rollback.to, rollback.by_formula, rollback.begun, &rollback.queue, &rollback.failed)).hash(hasher);
+    rollback.map(|rollback| rollback.said).hash(hasher);
 }

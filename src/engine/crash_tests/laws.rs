@@ -53,9 +53,14 @@ pub(super) fn decided(sim: &Sim, commands: &BTreeSet<Command>) -> Result<(), Bro
     Ok(())
 }
 
+/// Whether somebody asks for a rollback. Where the formula does, the event only says what the run does already.
+fn is_asked_for(event: &Event) -> bool {
+    matches!(event, Event::RollbackRequested { by, .. } if by != "formula")
+}
+
 /// After an event was recorded: what the log must not say.
 pub(super) fn recorded(sim: &mut Sim, event: &Event) -> Result<(), Broken> {
-    if matches!(event, Event::RollbackRequested { .. }) {
+    if is_asked_for(event) {
         sim.memory.past.iter_mut().for_each(|past| past.tries = 0);
     }
     if matches!(event, Event::RunResumed { .. }) {
@@ -79,7 +84,7 @@ pub(super) fn recorded(sim: &mut Sim, event: &Event) -> Result<(), Broken> {
                     .map(|envelope| &envelope.event)
                     .take_while(|event| !matches!(event, Event::RunResumed { .. }))
             };
-            let stops = log().take_while(|event| !matches!(event, Event::RollbackRequested { .. }));
+            let stops = log().take_while(|event| !is_asked_for(event));
             if stops.into_iter().any(|event| matches!(event, Event::CancelRequested { .. })) {
                 return Err(broken(sim, step, "tried although somebody asked to stop"));
             }

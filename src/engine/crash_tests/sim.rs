@@ -189,6 +189,10 @@ impl Sim {
         if !matches!(self.state.mode(), Mode::Forward | Mode::Finally) && self.withdraw()? {
             return Ok(true);
         }
+        if self.state.turned_unsaid() {
+            self.record(Event::RollbackRequested { by: "formula".into(), to: None })?;
+            return Ok(true);
+        }
         let commands = self.state.decide();
         laws::decided(self, &commands)?;
         for command in commands {
