@@ -43,6 +43,8 @@ install_packages() {
   has git || missing+=(git)
   # Signed tags.
   has ssh-keygen || missing+=(openssh-client)
+  # Power cuts and faults of the disk: it records the calls of a run, and makes them fail.
+  has strace || missing+=(strace)
   if ((${#missing[@]} == 0)); then
     say "packages are there"
     return

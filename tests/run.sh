@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All tests, on a machine made ready for them. Arguments go to `cargo test`.
 #
-# Where no Docker engine can be had, tests that need one are skipped by name and counted; FORMULA_TEST_REQUIRE_DOCKER=1
-# makes that a failure. An engine that this call started is ended again.
+# Where no Docker engine can be had, or no process may be traced (`strace`), tests that need that are skipped by name and
+# counted; FORMULA_TEST_REQUIRE_DOCKER=1 makes it a failure. An engine that this call started is ended again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,13 +16,16 @@ fi
 
 # Says before each summary how many of its tests were skipped, so that the runner's own words stay the last.
 count_skips() {
-  local line skips=0
+  local line skips=0 untraced=0
   while IFS= read -r line || [[ -n $line ]]; do
     case $line in
       *'skipped: '*': no Docker engine'*) skips=$((skips + 1)) ;;
+      *'skipped: '*': no strace'*) untraced=$((untraced + 1)) ;;
       'test result: '*)
         printf 'skipped for want of a Docker engine: %d\n' "$skips"
+        ((untraced == 0)) || printf 'skipped for want of strace: %d\n' "$untraced"
         skips=0
+        untraced=0
         ;;
     esac
     printf '%s\n' "$line"

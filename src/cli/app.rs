@@ -57,7 +57,8 @@ impl App {
         let path = self.state_dir.join("journal.db");
         let journal = SqliteJournal::open(&path, VERSION)?;
         if journal.is_none() && self.state_dir.join("runs").exists() {
-            let error = crate::journal::Error::Damaged { path, what: "the file is gone, but logs of its runs are there".into() };
+            let state = if path.exists() { "holds nothing" } else { "is gone" };
+            let error = crate::journal::Error::Damaged { path, what: format!("the file {state}, but logs of its runs are there") };
             return Err(error.into());
         }
         Ok(journal.map(Arc::new))
@@ -72,7 +73,9 @@ impl App {
             return Ok(journal);
         }
         local::prepare_state_dir(&self.state_dir)?;
-        Ok(Arc::new(SqliteJournal::create_or_open(&self.state_dir.join("journal.db"), VERSION)?))
+        let journal = SqliteJournal::create_or_open(&self.state_dir.join("journal.db"), VERSION)?;
+        local::make_state_dir_durable(&self.state_dir)?;
+        Ok(Arc::new(journal))
     }
 
     /// The real world, with `mark` in the environment of every child.

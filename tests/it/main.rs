@@ -14,6 +14,7 @@ mod mend;
 mod migrate;
 mod migrate_formula;
 mod new;
+mod power;
 mod rehearse;
 mod release;
 mod release_faults;

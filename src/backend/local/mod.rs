@@ -1,6 +1,7 @@
 //! Runs on this machine: tokio, child processes, one SQLite journal in the state directory.
 
 mod driver;
+mod folder;
 mod preview;
 mod recorder;
 mod shared;
@@ -12,7 +13,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use formula_steps::world::{Secret, World};
 use sha2::{Digest as _, Sha256};
 
 use self::driver::Driver;
+pub use self::folder::{make_state_dir_durable, prepare_state_dir};
 pub use self::preview::{Foreseen, Foresight, Moved, Preview};
 use self::recorder::{Recorder, read_blob};
 use self::shared::Shared;
@@ -88,29 +90,6 @@ fn describe(lock: &mut Option<Lock>, holder: &Holder, run: &RunId) {
 
 fn writer_gone() -> journal::Error {
     journal::Error::Io { doing: "write", path: "journal.db".into(), cause: "the writer has stopped".into() }
-}
-
-/// Makes the state directory, private and ignored by git.
-///
-/// # Errors
-/// [`Error::StateDir`] with the reason: not ours, open to others, not writable.
-pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt as _;
-    let fail = |what: String| Error::StateDir(format!("`{}`: {what}", path.display()));
-    let Ok(meta) = std::fs::symlink_metadata(path) else {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| fail(error.to_string()))?;
-        return std::fs::write(path.join(".gitignore"), "*\n").map_err(|error| fail(error.to_string()));
-    };
-    if !meta.is_dir() {
-        return Err(fail("it is not a directory".into()));
-    }
-    if meta.mode() & 0o022 != 0 {
-        return Err(fail("others may write to it; `chmod 700` it after a look at what is in it".into()));
-    }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(fail("it belongs to another user".into()));
-    }
-    Ok(())
 }
 
 impl LocalBackend {
@@ -209,9 +188,10 @@ impl LocalBackend {
     /// Drives and lets go in an orderly way, whatever happens.
     async fn drive(&self, mut driver: Driver, lease: &Lease, signals: Option<Signals>) -> Result<Verdict, Error> {
         if self.0.stage.is_none() {
-            let scratch = driver.shared.scratch.clone();
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&scratch);
-            made.map_err(|error| Error::StateDir(format!("`{}`: {error}", scratch.display())))?;
+            // Not the scratch folder: whoever puts something there makes it, durably.
+            let logs = driver.shared.logs.clone();
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs);
+            made.map_err(|error| Error::StateDir(format!("`{}`: {error}", logs.display())))?;
         }
         let ended = driver.run(signals).await;
         match ended {
@@ -244,6 +224,8 @@ impl LocalBackend {
             for entry in entries {
                 let _ = writeln!(file, "{}", entry.to_json());
             }
+            let _ = file.sync_all();
+            let _ = folder::sync(&self.0.state_dir);
         }
     }
 

@@ -32,20 +32,23 @@ impl SqliteJournal {
     /// # Errors
     /// See [`Error`]: damage, a newer format, a disk that cannot.
     pub fn create_or_open(path: &Path, tool: &str) -> Result<Self> {
-        Self::new(path, tool, true)
+        let reader = schema::open(path, tool, true)?;
+        Ok(Self::new(path, tool, reader.ok_or_else(|| empty(path))?))
     }
 
-    /// Opens the journal if there is one.
+    /// Opens the journal if there is one. A file without anything in it is none: it is what a cut leaves of a journal that was being made.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn open(path: &Path, tool: &str) -> Result<Option<Self>> {
-        if writer::exists(path) { Self::new(path, tool, false).map(Some) } else { Ok(None) }
+        if !writer::exists(path) {
+            return Ok(None);
+        }
+        Ok(schema::open(path, tool, false)?.map(|reader| Self::new(path, tool, reader)))
     }
 
-    fn new(path: &Path, tool: &str, create: bool) -> Result<Self> {
-        let reader = schema::open(path, tool, create)?;
-        Ok(Self { path: path.into(), tool: tool.into(), writer: Mutex::new(None), reader: Mutex::new(reader) })
+    fn new(path: &Path, tool: &str, reader: Connection) -> Self {
+        Self { path: path.into(), tool: tool.into(), writer: Mutex::new(None), reader: Mutex::new(reader) }
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -55,7 +58,8 @@ impl SqliteJournal {
     fn send(&self, job: Job) -> Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if writer.is_none() {
-            *writer = Some(Writer::start(schema::open(&self.path, &self.tool, false)?, self.path.clone())?);
+            let connection = schema::open(&self.path, &self.tool, false)?.ok_or_else(|| empty(&self.path))?;
+            *writer = Some(Writer::start(connection, self.path.clone())?);
         }
         if let Some(writer) = writer.as_ref() {
             writer.send(job);
@@ -257,6 +261,10 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         outcome: outcome.and_then(|text| serde_json::from_value(text.into()).ok()),
         changed: row.get(7)?,
     })
+}
+
+fn empty(path: &Path) -> Error {
+    Error::Damaged { path: path.into(), what: "the file is empty".into() }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

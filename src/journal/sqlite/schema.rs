@@ -15,8 +15,9 @@ const APPLICATION_ID: u32 = 0x4652_4d4c;
 /// SQL that turns format `n` into `n + 1`, by `n - 1`. The format this program writes is one more than there are steps.
 const STEPS: &[&str] = &[];
 
-/// Opens the database, and makes it if `create` says so.
-pub(super) fn open(path: &Path, tool: &str, create: bool) -> Result<Connection> {
+/// Opens the database, and makes it if `create` says so. None where it is to be opened only and holds nothing yet: whoever was making it was cut
+/// off, or is at it right now.
+pub(super) fn open(path: &Path, tool: &str, create: bool) -> Result<Option<Connection>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let flags = if create { flags | OpenFlags::SQLITE_OPEN_CREATE } else { flags };
     if create {
@@ -25,23 +26,22 @@ pub(super) fn open(path: &Path, tool: &str, create: bool) -> Result<Connection> 
         made.map_err(|error| Error::Io { doing: "open", path: path.into(), cause: error.to_string() })?;
     }
     let connection = Connection::open_with_flags(path, flags).map_err(|error| fault("open", path, &error))?;
-    prepare(&connection, path, tool, create, STEPS)?;
-    Ok(connection)
+    Ok(prepare(&connection, path, tool, create, STEPS)?.then_some(connection))
 }
 
-fn prepare(connection: &Connection, path: &Path, tool: &str, create: bool, steps: &[&str]) -> Result<()> {
+/// False where there is nothing in it, and nothing was to be made.
+fn prepare(connection: &Connection, path: &Path, tool: &str, create: bool, steps: &[&str]) -> Result<bool> {
     let io = |error: rusqlite::Error| fault("open", path, &error);
     connection.busy_timeout(Duration::from_secs(10)).map_err(io)?;
     let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(io)?;
     let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
     let current = 1 + steps.len() as u32;
     if application == 0 && format == 0 && is_empty(connection).map_err(io)? {
-        if !create {
-            return Err(Error::Damaged { path: path.into(), what: "the file is empty".into() });
+        if create {
+            durable(connection).map_err(io)?;
+            create_schema(connection, tool, current).map_err(io)?;
         }
-        durable(connection).map_err(io)?;
-        create_schema(connection, tool, current).map_err(io)?;
-        return Ok(());
+        return Ok(create);
     }
     if application != APPLICATION_ID {
         return Err(Error::Damaged { path: path.into(), what: "it is a database of another program".into() });
@@ -54,7 +54,7 @@ fn prepare(connection: &Connection, path: &Path, tool: &str, create: bool, steps
     if format < current {
         migrate(connection, path, tool, format, steps)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// WAL, and every commit on disk before it is reported.
@@ -150,9 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_was_being_made_is_none_and_can_be_made() {
+        let (_dir, path) = file();
+        std::fs::write(&path, "").unwrap();
+        assert!(open(&path, "0.1.0", false).unwrap().is_none());
+        // Cut off after the switch to WAL, before there is a table.
+        durable(&Connection::open(&path).unwrap()).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() > 0);
+        assert!(open(&path, "0.1.0", false).unwrap().is_none());
+        assert!(open(&path, "0.1.0", true).unwrap().is_some());
+        assert!(open(&path, "0.1.0", false).unwrap().is_some());
+    }
+
+    #[test]
     fn commits_are_synchronous() {
         let (_dir, path) = file();
-        let connection = open(&path, "0.1.0", true).unwrap();
+        let connection = open(&path, "0.1.0", true).unwrap().expect("made");
         assert_eq!(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, u32>(0)).unwrap(), 2, "FULL");
         assert_eq!(connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)).unwrap(), "wal");
     }

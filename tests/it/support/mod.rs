@@ -21,6 +21,7 @@ mod registry_server;
 mod running;
 mod sandbox;
 mod shop;
+mod strace;
 mod terminal;
 
 pub use box_fixture::{BoxFacts, BoxFixture};
@@ -39,6 +40,7 @@ pub use registry_server::{RegistryOptions, RegistryServer};
 pub use running::Running;
 pub use sandbox::Sandbox;
 pub use shop::{Outside, Shop};
+pub use strace::{announce, may_trace, traced_formula};
 pub use terminal::Terminal;
 
 /// Leaves the test, and says so by name, where there is no Docker engine. Where `FORMULA_TEST_REQUIRE_DOCKER=1` it fails instead.
@@ -50,3 +52,13 @@ macro_rules! engine_or_skip {
     };
 }
 pub(crate) use engine_or_skip;
+
+/// Leaves the test, and says so by name, where processes may not be traced. Where `FORMULA_TEST_REQUIRE_DOCKER=1` it fails instead.
+macro_rules! strace_or_skip {
+    ($test:expr) => {
+        if !$crate::support::may_trace($test) {
+            return;
+        }
+    };
+}
+pub(crate) use strace_or_skip;

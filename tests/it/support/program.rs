@@ -58,11 +58,6 @@ impl<'a> Program<'a> {
         self
     }
 
-    /// Dies by `SIGKILL` at the k-th crash point that it comes by. Needs the feature `crashpoints`.
-    pub fn crash_at(self, point: usize) -> Self {
-        self.env("FORMULA_CRASH_AT", &point.to_string())
-    }
-
     /// Starts it and waits for its end.
     pub fn run(self) -> Ran {
         self.start().finish()

@@ -76,6 +76,18 @@ async fn what_is_written_is_read_back_and_goes_again() {
 }
 
 #[tokio::test]
+async fn a_write_makes_a_root_that_is_missing_and_no_folder_above_it() {
+    let Place { folder, root, files } = place();
+    let (new, path) = (root.join("new"), Path::new("file"));
+    assert!(files.read(&new, path).await.unwrap().is_none() && !new.exists());
+    files.write(&new, path, b"x", 0o600, true).await.unwrap();
+    assert_eq!((fs::metadata(&new).unwrap().mode() & 0o777, fs::read(new.join(path)).unwrap()), (0o700, b"x".to_vec()));
+    let error = files.write(&root.join("a/b"), path, b"x", 0o600, true).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::NotFound, "{error}");
+    drop(folder);
+}
+
+#[tokio::test]
 async fn modes_are_exact_for_new_files_and_kept_for_old_ones() {
     let at = place();
     at.files.write(&at.root, Path::new("private"), b"x", 0o600, false).await.unwrap();

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fsync, mkdirat, open, openat, readlinkat, statat};
@@ -136,6 +137,7 @@ impl<'a> Walk<'a> {
         let bottom = match open(root, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty()) {
             Ok(bottom) => bottom,
             Err(Errno::NOENT) if !make => return Ok(None),
+            Err(Errno::NOENT) => make_root(root)?,
             Err(error) => return Err(cannot("open the folder", root, error)),
         };
         Ok(Some(Self { root, path, make, stack: vec![bottom], pending: parts(&relative), links: 0 }))
@@ -215,6 +217,32 @@ impl<'a> Walk<'a> {
         }
         Ok(true)
     }
+}
+
+/// How many folders above a root that was missing may be as new as it is: those of one run lie three deep in the state directory, and
+/// whoever comes first makes them.
+const NEW_ABOVE: usize = 4;
+
+/// Makes a root that is not there in a folder that is, for its user alone, and so that it outlives a power cut.
+fn make_root(root: &Path) -> PortResult<OwnedFd> {
+    let failed = |error: std::io::Error| {
+        let errno = error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error);
+        cannot("make the folder", root, errno)
+    };
+    match std::fs::DirBuilder::new().mode(0o700).create(root) {
+        // Another step is at it as well: what it syncs may be late for us, so both do.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        made => made.map_err(failed)?,
+    }
+    for folder in root.ancestors().skip(1).take(NEW_ABOVE).filter(|folder| !folder.as_os_str().is_empty()) {
+        match open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(folder) => fsync(folder).map_err(|error| cannot("make durable the folder of", root, error))?,
+            // Not ours to read, so not made by us either.
+            Err(Errno::ACCESS) => break,
+            Err(error) => return Err(cannot("open the folder of", root, error)),
+        }
+    }
+    open(root, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty()).map_err(|error| cannot("open the folder", root, error))
 }
 
 /// Opens a folder for reading: what it takes to list, lock and sync it.

@@ -1,0 +1,66 @@
+//! The state directory: made private, ignored by git, and such that a power cut does not take it away with what it holds.
+
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use super::Error;
+
+/// What tells git to leave the state directory alone.
+const IGNORE: &str = ".gitignore";
+
+/// Makes the state directory, private and ignored by git.
+///
+/// # Errors
+/// [`Error::StateDir`] with the reason: not ours, open to others, not writable.
+pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt as _;
+    let fail = |what: String| failed(path, &what);
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| fail(error.to_string()))?;
+        }
+        Err(error) => return Err(fail(error.to_string())),
+        Ok(meta) if !meta.is_dir() => return Err(fail("it is not a directory".into())),
+        Ok(meta) if meta.mode() & 0o022 != 0 => {
+            return Err(fail("others may write to it; `chmod 700` it after a look at what is in it".into()));
+        }
+        Ok(meta) if meta.uid() != rustix::process::geteuid().as_raw() => return Err(fail("it belongs to another user".into())),
+        Ok(_) => {}
+    }
+    // Also where the folder is there: whoever made it may have been cut off before this.
+    let ignore = path.join(IGNORE);
+    if std::fs::metadata(&ignore).is_ok_and(|meta| meta.len() > 0) {
+        return Ok(());
+    }
+    std::fs::write(&ignore, "*\n").map_err(|error| fail(error.to_string()))
+}
+
+/// Makes a state directory durable that was just made: a journal is worth as much as the folder that it lies in. Comes after the journal's own
+/// syncs, which leave it little to do.
+///
+/// # Errors
+/// [`Error::StateDir`] when the disk fails.
+pub fn make_state_dir_durable(path: &Path) -> Result<(), Error> {
+    let ignore = path.join(IGNORE);
+    // The folders above may be new as well (`--state-dir a/b`). Whoever is above those is not ours.
+    let above = path.ancestors().skip(1).take(2).filter(|folder| !folder.as_os_str().is_empty());
+    for what in [ignore.as_path(), path].into_iter().chain(above) {
+        sync(what).map_err(|error| failed(what, &format!("cannot be made durable: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Waits until a file, or the names in a folder, are on the disk. A folder that may not be read, or whose file system knows no such thing, is as
+/// durable as it gets.
+pub(super) fn sync(path: &Path) -> std::io::Result<()> {
+    match File::open(path).and_then(|opened| opened.sync_all()) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn failed(path: &Path, what: &str) -> Error {
+    Error::StateDir(format!("`{}`: {what}", path.display()))
+}
