@@ -193,7 +193,7 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
 
     async fn run(&self, cx: &Context, params: &Params, before: Option<&Before>) -> Result<Output, StepError> {
         let project = Project::read(cx, params).await?;
-        let _lock = compose::lock(cx, &project.file).await?;
+        let _lock = compose::lock(cx, &project.name, &project.file).await?;
         project.may_go_up(cx).await?;
         recipe::write_down(cx, recipes(before)).await?;
         project.up(cx, Some(params.timeout.0)).await?;
@@ -205,7 +205,7 @@ with = { file = "docker-compose.yml", services = ["agents"], timeout = "2m" }
     async fn undo(&self, cx: &Context, params: &Params, before: Option<&Before>, _output: Option<&Output>) -> Result<(), StepError> {
         let before = before.ok_or_else(|| StepError::refused("what ran before was not recorded"))?;
         let project = Project::read(cx, params).await?;
-        let _lock = compose::lock(cx, &project.file).await?;
+        let _lock = compose::lock(cx, &project.name, &project.file).await?;
         let running = readiness::services(cx, &project.name).await?;
         let mut back = Vec::new();
         for service in &project.services {

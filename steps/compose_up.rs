@@ -9,7 +9,8 @@
 //!
 //! **Probes** by holding each service's configuration hash (`docker compose config --hash`) and the image that its reference stands for on
 //! the engine against what runs. A service that shares another one's network, processes or volumes is also made anew with that one.
-//! A plan says so for each: `agents: recreate (image 1a2b3c4d5e6f → 6f5e4d3c2b1a)`, `store: keep`. Volumes that an image declares and
+//! What depends on such a service with `restart: true` is restarted after it. One that has stopped and whose network is gone meanwhile, which
+//! compose would try to start in vain, is made anew. A plan says so for each: `agents: recreate (image 1a2b3c4d5e6f → 6f5e4d3c2b1a)`, `store: keep`. Volumes that an image declares and
 //! that the file does not mount are told: what is in them is lost from sight with the first `docker compose down`. With
 //! `anonymous_volumes = "error"` they stop the step.
 //!
@@ -18,13 +19,13 @@
 //! pulled: see `image-pull`), that no other container has a name that is needed, and the images that run are tagged
 //! `formula/keep:<project>.<run>.…` so that nothing clears them away. Those tags stay until the next run of `compose-up` on that
 //! project has gone well, this one was taken back, or `formula prune` removes it. Leftovers of an interrupted `up` are cleared away,
-//! and only one `up` at a time works on a project. Waiting ends early for a container that ended for good, that its own check calls
+//! and only one `up` at a time works on a project of an engine, whatever folders this user knows it from. Waiting ends early for a container that ended for good, that its own check calls
 //! unhealthy for half a second, or that the engine has started seven times in vain; the error quotes the health check, the exit code and the
 //! last lines.
 //!
 //! **Undoes** by making the containers that were replaced or removed once more from what the engine said about them before: same image,
-//! configuration, names, networks, and volumes without a name; neither the old compose file nor the old variables are needed for it. What this run
-//! created goes. What the engine said holds what the containers were told, secrets too. The journal has none of it: it is kept in
+//! configuration, names, networks, and volumes without a name; neither the old compose file nor the old variables are needed for it. What
+//! depends on one of them with `restart: true` is restarted. What this run created goes. What the engine said holds what the containers were told, secrets too. The journal has none of it: it is kept in
 //! `containers/` in the state directory, files for the user alone, as long as the images are. Where such a file is gone or was altered
 //! nothing is touched on the way back, and it says so.
 
@@ -241,8 +242,13 @@ with = { file = "docker-compose.yml", previous = "docker-compose.yml.prev", time
 
     async fn run(&self, cx: &Context, params: &Params, before: Option<&Before>) -> Result<Output, StepError> {
         let start = cx.world.clock.monotonic();
-        let _lock = compose::lock(cx, &model::file(cx, params)?).await?;
+        let project = Model::project(cx, params).await?;
+        let _lock = compose::lock(cx, &project, &model::file(cx, params)?).await?;
         let model = Model::read(cx, params).await?;
+        if model.project != project {
+            let what = format!("the compose project was `{project}` a moment ago and is `{}` now; nothing was changed", model.project);
+            return Err(StepError::conflict(what).hint("say which one with `project`"));
+        }
         compose::sweep(cx, &model.project).await?;
         let memo = cx.remembered::<Memo>(MEMO).await?;
         let survey = Survey::take(cx, params, model, memo.as_ref()).await?;
@@ -260,6 +266,7 @@ with = { file = "docker-compose.yml", previous = "docker-compose.yml.prev", time
         remove(cx, &survey).await?;
         let waiting = wait::Waiting { cx, params, survey: &survey, start };
         bring_up(cx, &survey, &waiting, &memo).await?;
+        restart(cx, &survey, &waiting).await?;
         let running = waiting.all().await?;
         keep::forget_earlier(cx, &survey.model.project).await?;
         recipe::forget_earlier(cx, &survey.model.project, None).await?;
@@ -268,7 +275,7 @@ with = { file = "docker-compose.yml", previous = "docker-compose.yml.prev", time
 
     async fn undo(&self, cx: &Context, params: &Params, before: Option<&Before>, output: Option<&Output>) -> Result<(), StepError> {
         let before = before.ok_or_else(|| StepError::refused("what ran before was not recorded"))?;
-        let _lock = compose::lock(cx, &model::file(cx, params)?).await?;
+        let _lock = compose::lock(cx, &before.project, &model::file(cx, params)?).await?;
         back::back(cx, params, before, output).await?;
         cx.forget(MEMO).await
     }
@@ -307,7 +314,6 @@ async fn stop_and_remove(cx: &Context, containers: Vec<&Container>) -> Result<()
 async fn bring_up(cx: &Context, survey: &Survey, waiting: &wait::Waiting<'_>, memo: &Memo) -> Result<(), StepError> {
     let total = survey.decisions.values().filter(|decision| decision.action.needs_up()).count() as u64;
     let (project, file) = (&survey.model.project, &survey.model.file);
-    let networked = survey.has_networks(cx).await?;
     let mut done = 0;
     for todo in survey.levels() {
         waiting.for_what_they_need(&todo).await?;
@@ -326,13 +332,39 @@ async fn bring_up(cx: &Context, survey: &Survey, waiting: &wait::Waiting<'_>, me
         done += todo.len() as u64;
         match calls.as_slice() {
             // Of two calls at the same time both would make the network that neither finds.
-            [_, _, ..] if networked => compose::up_beside(cx, project, file, &calls, waiting.left()).await?,
+            [_, _, ..] if survey.has_networks(cx).await? => compose::up_beside(cx, project, file, &calls, waiting.left()).await?,
             calls => {
                 for up in calls {
                     compose::up(cx, project, file, up, Some(waiting.left())).await?;
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Restarts what is to be restarted with what was made anew, once that is well.
+async fn restart(cx: &Context, survey: &Survey, waiting: &wait::Waiting<'_>) -> Result<(), StepError> {
+    for level in survey.model.levels() {
+        let todo: Vec<&str> = level.into_iter().filter(|name| survey.action(name) == Action::Restart).collect();
+        waiting.for_what_they_need(&todo).await?;
+        for name in &todo {
+            cx.log(format!("restarting `{name}`: {}", survey.decisions[*name].reason));
+        }
+        start_again(cx, todo.iter().flat_map(|name| survey.containers_of(name)).map(|container| container.id.as_str()).collect()).await?;
+    }
+    Ok(())
+}
+
+/// Stops containers at the same time, and starts them.
+async fn start_again(cx: &Context, containers: Vec<&str>) -> Result<(), StepError> {
+    if containers.is_empty() {
+        return Ok(());
+    }
+    cx.proceed()?;
+    try_join_all(containers.iter().map(|id| cx.world.docker.stop_container(id))).await?;
+    for id in containers {
+        cx.world.docker.start_container(id).await?;
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::containers;
-use super::{Before, Output, Params, Was, keep, recipes, stop_and_remove};
+use super::decide::{containers, instant};
+use super::{Before, Output, Params, Was, keep, recipes, start_again, stop_and_remove};
 use crate::contract::{Context, StepError};
 use crate::kit::{compose, engine_tag, readiness, recipe, text};
 use crate::world::{Blueprint, Container, ImageRef, PortErrorKind};
@@ -26,6 +26,7 @@ pub(super) async fn back(cx: &Context, params: &Params, before: &Before, output:
     stop_and_remove(cx, extra).await?;
     let ids = make(cx, before, &now, missing, &blueprints).await?;
     run_as_before(cx, params, before, &ids).await?;
+    restart_dependents(cx, before, &ids).await?;
     put_names_back(cx, before).await?;
     remove_networks(cx, before).await?;
     keep::forget(cx, before).await?;
@@ -169,6 +170,25 @@ async fn run_as_before(cx: &Context, params: &Params, before: &Before, ids: &BTr
         open = later;
     }
     Ok(())
+}
+
+/// Restarts what wants to be restarted with what was made again (`restart: true` below `depends_on`), unless that was done already.
+async fn restart_dependents(cx: &Context, before: &Before, ids: &BTreeMap<String, String>) -> Result<(), StepError> {
+    let now: Vec<Container> = containers(cx, &before.project).await?.0.into_values().flatten().collect();
+    let found = |was: &Was| now.iter().find(|container| ids.get(&was.id) == Some(&container.id));
+    let made = before.containers.iter().filter(|was| ids.get(&was.id).is_some_and(|id| *id != was.id));
+    let made: Vec<(&str, _)> = made.filter_map(|was| Some((was.service.as_str(), instant(&found(was)?.started_at)))).collect();
+    let late = |was: &&Was| {
+        let with =
+            |service: &str| was.depends_on.split(',').any(|part| part.starts_with(&format!("{service}:")) && part.ends_with(":true"));
+        let start = found(was).filter(|container| container.state == "running").map(|container| instant(&container.started_at));
+        start.is_some_and(|start| made.iter().any(|(service, since)| with(service) && start < *since))
+    };
+    let late: Vec<&Was> = before.containers.iter().filter(|was| was.running).filter(late).collect();
+    for was in &late {
+        cx.log(format!("restarting `{}`: what it depends on was made again", was.name));
+    }
+    start_again(cx, late.iter().filter_map(|was| ids.get(&was.id)).map(String::as_str).collect()).await
 }
 
 /// What a container depends on, and whether that has to be healthy: `db:service_healthy:false,…` as compose labels it.

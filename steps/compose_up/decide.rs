@@ -22,6 +22,8 @@ pub(super) enum Action {
     Recreate,
     /// Start what has stopped.
     Start,
+    /// Stop and start it: what it depends on is made anew, and the file wants that.
+    Restart,
     /// Make or remove some of several containers.
     Scale,
     /// It is as it should be, and not well yet.
@@ -35,13 +37,19 @@ impl Action {
             Self::Create => "create",
             Self::Recreate => "recreate",
             Self::Start => "start",
+            Self::Restart => "restart",
             Self::Scale => "scale",
             Self::Wait => "wait for it",
         }
     }
 
     pub(super) fn needs_up(self) -> bool {
-        !matches!(self, Self::Keep | Self::Wait)
+        !matches!(self, Self::Keep | Self::Wait | Self::Restart)
+    }
+
+    /// Whether the step does anything to it.
+    pub(super) fn touches(self) -> bool {
+        self.needs_up() || self == Self::Restart
     }
 
     fn makes(self) -> bool {
@@ -80,6 +88,10 @@ pub(super) struct Survey {
     pub(super) leftovers: Vec<String>,
     /// Containers that are to be replaced whatever they are.
     forced: BTreeSet<String>,
+    /// Of those the ones that could not be started, with the network that is gone.
+    cut_off: BTreeMap<String, String>,
+    /// Services that an earlier attempt has made.
+    made: BTreeSet<String>,
 }
 
 /// Containers of a project by service, and the names of the leftovers among them.
@@ -108,15 +120,20 @@ impl Survey {
             images.insert(service.name.clone(), by_reference.get(&reference).cloned().flatten());
         }
         let (gone, strangers) = model.orphans(cx, params, &running).await?;
-        let forced = match memo {
+        let mut forced: BTreeSet<String> = match memo {
             Some(memo) => memo.forced.iter().cloned().collect(),
             None if params.force_recreate => {
                 model.named.iter().filter_map(|name| running.get(name)).flatten().map(|container| container.id.clone()).collect()
             }
             None => BTreeSet::new(),
         };
+        let cut_off = cut_off(cx, &running).await?;
+        forced.extend(cut_off.keys().cloned());
+        let made = memo.map(|memo| memo.services.iter().filter(|(_, (made, _))| *made).map(|(name, _)| name.clone()).collect());
+        let made = made.unwrap_or_default();
         let unmounted = unmounted(&model, &images);
-        let mut survey = Self { model, running, images, decisions: BTreeMap::new(), gone, strangers, unmounted, leftovers, forced };
+        let decisions = BTreeMap::new();
+        let mut survey = Self { model, running, images, decisions, gone, strangers, unmounted, leftovers, forced, cut_off, made };
         survey.decide_all(cx, params).await?;
         Ok(survey)
     }
@@ -142,6 +159,9 @@ impl Survey {
                 _ => Decision::new(Action::Create, "has no container"),
             });
         }
+        if let Some(network) = there.iter().find_map(|container| self.cut_off.get(&container.id)) {
+            return Ok(Decision::new(Action::Recreate, format!("its network `{network}` is gone")));
+        }
         if there.iter().any(|container| self.forced.contains(&container.id)) {
             return Ok(Decision::new(Action::Recreate, "as asked"));
         }
@@ -164,7 +184,22 @@ impl Survey {
                 }
             }
         }
-        Ok(Decision::new(Action::Keep, "unchanged"))
+        Ok(match self.goes_with(service, there) {
+            Some(name) => Decision::new(Action::Restart, format!("`{name}`, which it depends on, is made anew")),
+            None => Decision::new(Action::Keep, "unchanged"),
+        })
+    }
+
+    /// The service that is made anew, and with which this one is to be restarted (`restart: true` below `depends_on`). Of one that an
+    /// earlier attempt has made the start tells whether that was done.
+    fn goes_with<'s>(&self, service: &'s ComposeService, there: &[Container]) -> Option<&'s str> {
+        let wanted = |name: &&String| service.config["depends_on"][name.as_str()]["restart"] == true;
+        let earlier = |name: &str| {
+            let of = self.containers_of(name).iter().map(|container| instant(&container.started_at)).max();
+            self.made.contains(name) && there.iter().any(|container| Some(instant(&container.started_at)) < of)
+        };
+        let anew = |name: &&String| self.decisions.get(*name).is_some_and(|one| one.action.makes()) || earlier(name);
+        service.depends_on.iter().filter(wanted).find(anew).map(String::as_str)
     }
 
     /// Why compose would make the containers of a service anew.
@@ -341,8 +376,9 @@ impl Survey {
     /// What this attempt is about to do, and earlier ones were.
     pub(super) fn memo(&self, mut memo: Memo) -> Memo {
         for (name, decision) in self.decisions.iter().filter(|(_, decision)| decision.action != Action::Keep) {
-            let made = memo.services.get(name).is_some_and(|(made, _)| *made);
-            if !made {
+            // The first reason is the reason: what an attempt that was cut off left half done is none. But to be made is more.
+            let known = memo.services.get(name).map(|(made, _)| *made);
+            if known.is_none() || known == Some(false) && decision.action.makes() {
                 memo.services.insert(name.clone(), (decision.action.makes(), decision.reason.clone()));
             }
         }
@@ -377,6 +413,29 @@ impl Survey {
             anonymous_volumes: self.unmounted.clone(),
         }
     }
+}
+
+/// Containers that do not run and were given a network that is not there any more, not under its id: compose would try to start them,
+/// and fail each time.
+async fn cut_off(cx: &Context, running: &BTreeMap<String, Vec<Container>>) -> Result<BTreeMap<String, String>, StepError> {
+    let stopped = running.values().flatten().filter(|container| matches!(container.state.as_str(), "created" | "exited" | "dead"));
+    let stopped: Vec<&Container> = stopped.filter(|container| !container.network_ids.is_empty()).collect();
+    if stopped.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let there: BTreeSet<String> =
+        cx.unless_cancelled(cx.world.docker.networks(&BTreeMap::new())).await?.into_iter().map(|network| network.id).collect();
+    let gone = |container: &&Container| {
+        let (name, _) = container.network_ids.iter().find(|(_, id)| !there.contains(*id))?;
+        Some((container.id.clone(), name.clone()))
+    };
+    Ok(stopped.iter().filter_map(gone).collect())
+}
+
+/// A time as the engine writes it, so that two of them compare: it leaves out zeros at the end.
+pub(super) fn instant(time: &str) -> (String, String) {
+    let (seconds, rest) = time.trim_end_matches('Z').split_once('.').unwrap_or((time.trim_end_matches('Z'), ""));
+    (seconds.to_owned(), format!("{rest:0<9}"))
 }
 
 /// The hash that compose labelled a container with.

@@ -48,11 +48,17 @@ pub(super) fn file(cx: &Context, params: &Params) -> Result<ComposeFile, StepErr
 }
 
 impl Model {
-    pub(super) async fn read(cx: &Context, params: &Params) -> Result<Self, StepError> {
-        let mut file = file(cx, params)?;
-        if file.project.is_none() {
-            file.project = what_runs_there(cx, &file).await?;
+    /// Name of the project. Compose itself is asked only where neither the author nor what runs says it.
+    pub(super) async fn project(cx: &Context, params: &Params) -> Result<String, StepError> {
+        let file = file_of_project(cx, params).await?;
+        match file.project {
+            Some(project) => Ok(project),
+            None => Ok(cx.unless_cancelled(cx.world.compose.config(&file)).await?.0),
         }
+    }
+
+    pub(super) async fn read(cx: &Context, params: &Params) -> Result<Self, StepError> {
+        let file = file_of_project(cx, params).await?;
         let (project, mut all) = cx.unless_cancelled(cx.world.compose.config(&file)).await?;
         let names: BTreeSet<String> = all.iter().map(|service| service.name.clone()).collect();
         let unknown: Vec<String> = params.services.iter().filter(|name| !names.contains(*name)).cloned().collect();
@@ -148,6 +154,15 @@ async fn previous(cx: &Context, params: &Params, file: &ComposeFile) -> Result<B
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What every call of compose needs, with the project that runs from the file where the author names none.
+async fn file_of_project(cx: &Context, params: &Params) -> Result<ComposeFile, StepError> {
+    let mut file = file(cx, params)?;
+    if file.project.is_none() {
+        file.project = what_runs_there(cx, &file).await?;
+    }
+    Ok(file)
 }
 
 /// The project whose containers were made from this very file, if there is one.

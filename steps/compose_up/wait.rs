@@ -170,6 +170,6 @@ impl Waiting<'_> {
 
     /// Whether this run made the service's containers.
     fn is_ours(&self, service: &str) -> bool {
-        self.survey.action(service).needs_up()
+        self.survey.action(service).touches()
     }
 }

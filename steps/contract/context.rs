@@ -94,6 +94,8 @@ pub struct Context {
     /// The folder where this program keeps its records, outside what a rollback takes back: what must be known after the run is over
     /// goes here. A step keeps its files in a folder of its own in it.
     pub state: Arc<Path>,
+    /// A folder for locks that runs of this user in other working directories see, too.
+    pub locks: Arc<Path>,
     /// The secrets that the step names, by name.
     pub secrets: Arc<BTreeMap<String, Secret>>,
     /// Where output lines go; redacted behind this trait.
@@ -122,6 +124,7 @@ impl Context {
             base_env: Arc::default(),
             scratch: Arc::from(workdir.with_file_name(".scratch")),
             state: Arc::from(workdir.with_file_name(".state")),
+            locks: Arc::from(workdir.with_file_name(".locks")),
             secrets: Arc::default(),
             output: Arc::new(NoOutput),
             progress: Arc::new(NoProgress),

@@ -1,11 +1,11 @@
 //! Compose projects: the file as a kind's params name it, bringing services up, and clearing away what an interrupted `up` left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Period, engine_tag, readiness, text};
+use super::{Period, engine_tag, keep, readiness, text};
 use crate::contract::{Context, StepError};
 use crate::world::{ComposeFile, ComposeService, Container, PortError, PortErrorKind, Up};
 
@@ -36,13 +36,20 @@ pub fn file(
     })
 }
 
-/// Keeps other steps and other runs from the project of that file until the guard is dropped: of two `up`s at the same time both fail,
-/// and leave a network behind that no later one can use.
+/// Keeps other steps and other runs of this user from a project of the engine, whatever folder they know it from, until the guard is
+/// dropped: of two `up`s at the same time both fail, and leave a network behind that no later one can use. Another user's runs are kept
+/// from the compose file, since their locks are elsewhere.
 ///
 /// # Errors
-/// As the files port; Cancelled.
-pub async fn lock(cx: &Context, file: &ComposeFile) -> Result<Box<dyn Send + Sync>, StepError> {
-    cx.unless_cancelled(cx.world.files.lock(&cx.workdir, &file.file)).await
+/// As the ports; Cancelled.
+pub async fn lock(cx: &Context, project: &str, file: &ComposeFile) -> Result<Box<dyn Send + Sync>, StepError> {
+    let (files, engine) = (&cx.world.files, cx.unless_cancelled(cx.world.docker.engine()).await?.id);
+    // A folder of its own: towards other processes a lock is one on the folder.
+    let own = format!("compose-{}-{}", keep::part(&engine), keep::part(project));
+    files.private_folder(Path::new("/"), &cx.locks.join(&own)).await?;
+    let on_project = cx.unless_cancelled(files.lock(&cx.locks, &cx.locks.join(own).join("up"))).await?;
+    let on_file = cx.unless_cancelled(files.lock(&cx.workdir, &file.file)).await?;
+    Ok(Box::new((on_project, on_file)))
 }
 
 /// The reference of the image that a service runs: the one it names, or the one that compose gives to what it builds.

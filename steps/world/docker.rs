@@ -117,6 +117,9 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// Networks, by name, with the address in each.
     pub networks: BTreeMap<String, String>,
+    /// Ids of networks, by name: of those that it was given, though they may be gone while it does not run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network_ids: BTreeMap<String, String>,
     /// Names of volumes, by the path they are mounted at.
     #[serde(default)]
     pub volumes: BTreeMap<String, String>,

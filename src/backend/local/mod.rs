@@ -178,6 +178,7 @@ impl LocalBackend {
             base_env: Arc::new(base_env),
             scratch: self.0.state_dir.join("runs").join(run.as_str()).join("scratch").into(),
             state: self.0.state_dir.as_path().into(),
+            locks: self.0.shared_locks.as_path().into(),
             records,
             formulas: self.0.formulas.clone(),
             logs: self.0.state_dir.join("runs").join(run.as_str()),

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) scratch: Arc<std::path::Path>,
     /// The state directory.
     pub(super) state: Arc<std::path::Path>,
+    /// Folder for locks that other runs of the user see.
+    pub(super) locks: Arc<std::path::Path>,
     /// What the journal says about other runs.
     pub(super) records: Arc<dyn Records>,
     /// What this program knows of formulas.
@@ -102,6 +104,7 @@ impl Shared {
             base_env: self.base_env.clone(),
             scratch: self.scratch.clone(),
             state: self.state.clone(),
+            locks: self.locks.clone(),
             secrets: Arc::new(secrets),
             output: match log {
                 Some(log) => log,

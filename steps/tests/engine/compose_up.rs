@@ -276,6 +276,74 @@ async fn what_a_container_was_told_comes_back_and_is_in_no_checkpoint() {
 }
 
 #[tokio::test]
+async fn what_wants_that_is_restarted_with_what_it_depends_on() {
+    stack_or_skip!("what_wants_that_is_restarted_with_what_it_depends_on");
+    let stack = Stack::new("restart", &["v1", "v2"]).await;
+    let needs = |restart: bool| format!("    depends_on: {{store: {{condition: service_healthy, restart: {restart}}}}}\n");
+    let (with, without) = (needs(true), needs(false));
+    stack.write(&[("store", "v1", ""), ("web", "v1", &with), ("idle", "v1", &without)]);
+    stack.up(json!({})).await;
+    let facts = |service: &str| stack.inspect(service, "{{.Id}} {{.State.StartedAt}}");
+    let (web, idle, store) = (facts("web"), facts("idle"), stack.inspect("store", "{{.Image}}"));
+    stack.write(&[("store", "v2", ""), ("web", "v1", &with), ("idle", "v1", &without)]);
+    let plan = stack.plan(json!({})).await;
+    assert_eq!(plan[1], "web: restart (`store`, which it depends on, is made anew)", "{plan:?}");
+    let done = stack.up(json!({})).await;
+    let halves = |facts: &str| facts.split_once(' ').map(|(id, start)| (id.to_owned(), start.to_owned())).expect("two words");
+    let ((id, first), (same, second)) = (halves(&web), halves(&facts("web")));
+    assert!(id == same && first != second, "the same container, started again: {web} {}", facts("web"));
+    assert_eq!(facts("idle"), idle);
+    assert_eq!((stack.plan(json!({})).await, &done.1["recreated"]), (Vec::new(), &json!(["store"])));
+    stack.bench.undo("compose-up", &stack.params(json!({})), &done).await.expect("brought back");
+    let (same, third) = halves(&facts("web"));
+    assert!(id == same && third != second && stack.inspect("store", "{{.Image}}") == store);
+    assert_eq!(facts("idle"), idle);
+}
+
+#[tokio::test]
+async fn what_lost_its_network_while_it_was_stopped_comes_up_again() {
+    stack_or_skip!("what_lost_its_network_while_it_was_stopped_comes_up_again");
+    let stack = Stack::new("network", &["v1"]).await;
+    stack.write(&[("web", "v1", ""), ("other", "v1", "")]);
+    stack.up(json!({})).await;
+    let volume = stack.inspect("web", "{{range .Mounts}}{{.Name}}{{end}}");
+    let network = format!("{}_default", stack.project);
+    for service in ["web", "other"] {
+        docker(&["stop", &format!("{}-{service}-1", stack.project)]);
+    }
+    docker(&["network", "rm", &network]);
+    // Compose by itself makes a network of that name, and fails all the same.
+    let file = stack.folder.path().join("docker-compose.yml");
+    docker_quietly(&["compose", "--project-name", &stack.project, "--file", file.to_str().expect("text"), "up", "--detach"]);
+    assert_ne!(stack.inspect("web", "{{.State.Status}}"), "running", "a later compose knows better: this test is not needed any more");
+    let plan = stack.plan(json!({})).await;
+    assert_eq!(plan[..2], ["other", "web"].map(|service| format!("{service}: recreate (its network `{network}` is gone)")));
+    stack.up(json!({})).await;
+    assert_eq!(stack.plan(json!({})).await, Vec::<String>::new());
+    assert_eq!(stack.inspect("web", "{{range .Mounts}}{{.Name}}{{end}}"), volume, "with what is in its volume");
+}
+
+#[tokio::test]
+async fn two_folders_that_name_one_project_take_turns() {
+    stack_or_skip!("two_folders_that_name_one_project_take_turns");
+    let stack = Stack::new("turns", &["v1"]).await;
+    stack.write(&[("web", "v1", ""), ("store", "v1", "")]);
+    let text = std::fs::read(stack.folder.path().join("docker-compose.yml")).expect("it was just written");
+    let folder = Folder::with(&[]);
+    folder.write("docker-compose.yml", &text);
+    let mut other = Bench::new(folder.path());
+    let scratch = Folder::with(&[]);
+    (other.cx.scratch, other.cx.locks) = (scratch.path().into(), stack.bench.cx.locks.clone());
+    let params = stack.params(json!({}));
+    let (one, two) = tokio::join!(stack.bench.run("compose-up", &params), other.run("compose-up", &params));
+    let (one, two) = (one.expect("it comes up").1, two.expect("it comes up").1);
+    assert_eq!(one["services"]["web"]["container"], two["services"]["web"]["container"]);
+    assert_eq!(stack.ids().len(), 2);
+    let network = format!("name={}_default", stack.project);
+    assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &network]).lines().count(), 1);
+}
+
+#[tokio::test]
 async fn what_never_gets_well_is_told_and_taken_back() {
     stack_or_skip!("what_never_gets_well_is_told_and_taken_back");
     let stack = Stack::new("sick", &["v1", "sick", "crash"]).await;

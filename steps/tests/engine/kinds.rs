@@ -32,6 +32,7 @@ impl Bench {
         cx.output = log.clone();
         let state = Folder::with(&[]);
         cx.state = state.path().into();
+        cx.locks = state.path().join("locks").into();
         Self { cx, log, state }
     }
 

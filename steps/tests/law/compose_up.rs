@@ -39,6 +39,14 @@ services:
     depends_on: [web]
 ";
 
+const WITH_RESTART: &str = "\
+name: shop
+services:
+  api:
+    image: shop/web:v1
+    depends_on: {store: {condition: service_started, restart: true}}
+";
+
 /// A box with images.
 fn images(state: &mut State) {
     for (id, tags) in
@@ -98,6 +106,12 @@ pub fn cases() -> Vec<Case> {
         case("what has not changed, made anew", json!({ "force_recreate": true, "services": ["store"] }), |state| {
             state.put(file, BEFORE);
             up(state, file);
+        }),
+        case("one that is restarted with what it depends on", json!({}), |state| {
+            let with = |store: &str| format!("{WITH_RESTART}  store:\n    image: {store}\n");
+            state.put(file, with("shop/store:v1"));
+            up(state, file);
+            state.put(file, with("shop/web:v2"));
         }),
         case("one that had stopped", json!({}), |state| {
             state.put(file, BEFORE);

@@ -1,10 +1,11 @@
 //! What `compose-up` says, touches, waits for, refuses and brings back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use formula_steps::contract::{Class, Probe};
-use formula_steps::world::fake::{FakeImage, FakeRun, State};
-use formula_steps::world::{Clock as _, Container};
+use formula_steps::kit::compose;
+use formula_steps::world::fake::{FakeImage, FakeRun, Fault, State};
+use formula_steps::world::{Clock as _, Container, PortErrorKind};
 use serde_json::{Value, json};
 
 use super::{Bench, changes};
@@ -419,6 +420,64 @@ async fn what_a_container_was_told_is_kept_apart_and_not_guessed() {
     bench.run(&json!({})).await.unwrap();
     let names: Vec<String> = kept_apart(&bench).into_iter().map(|(path, ..)| path.display().to_string()).collect();
     assert!(matches!(names.as_slice(), [_, ours] if ours.contains("/shop.later.web.")), "{names:?}");
+}
+
+#[tokio::test]
+async fn one_at_a_time_works_on_a_project_whatever_folder_names_it() {
+    let bench = Bench::new("compose-up", |state| {
+        a_box(state);
+        state.put("/other/docker-compose.yml", SERVICES);
+        state.put("/other/.env", "TAG=v1\n");
+    });
+    let mut other = bench.cx.clone();
+    (other.workdir, other.scratch) = (Path::new("/other").into(), Path::new("/.other-scratch").into());
+    let file = compose::file(&bench.cx, "docker-compose.yml", None, None, &[]).unwrap();
+    let held = compose::lock(&bench.cx, "shop", &file).await.unwrap();
+    let step = formula_steps::find("compose-up").unwrap();
+    step.run(&other, &json!({ "project": "next" }), None).await.expect("nobody works on that one");
+    let ups = bench.calls("compose.up");
+    let params = json!({ "project": "shop" });
+    let mut running = std::pin::pin!(step.run(&other, &params, None));
+    assert!(futures_util::poll!(running.as_mut()).is_pending() && bench.calls("compose.up") == ups, "it waits");
+    drop(held);
+    running.await.unwrap();
+    assert!(bench.calls("compose.up") > ups && container(&bench, "shop-web-1").is_some());
+}
+
+#[tokio::test]
+async fn what_wants_that_is_restarted_with_what_it_depends_on() {
+    let file = |store: &str, restart: bool| {
+        let services =
+            "name: shop\nservices:\n  web:\n    image: shop:v1\n    depends_on: {store: {condition: service_started, restart: @}}\n";
+        format!("{}  store:\n    image: {store}\n", services.replace('@', &restart.to_string()))
+    };
+    let starts = |bench: &Bench| container(bench, "shop-web-1").unwrap().started_at;
+    for restart in [true, false] {
+        let bench = running(|state| state.put(FILE, file("shop:store", restart))).await;
+        let (web, first) = (id(&bench, "shop-web-1"), starts(&bench));
+        bench.fake.edit(|state| state.put(FILE, file("shop:v2", restart)));
+        let Probe::Absent { before, changes } = bench.probe(&json!({})).await.unwrap() else { panic!("it has to change") };
+        let told = changes.iter().any(|change| change.summary == "web: restart (`store`, which it depends on, is made anew)");
+        assert_eq!(told, restart, "{changes:?}");
+        // It dies after `store` came up, and before `web` is stopped.
+        bench.fake.forget_calls();
+        bench.fake.set_faults(vec![Fault::fails("docker.stop_container", 0, PortErrorKind::Failed, "cut")]);
+        assert_eq!(bench.run_from(&json!({}), Some(&before)).await.is_err(), restart);
+        assert_eq!(starts(&bench), first);
+        bench.fake.set_faults(Vec::new());
+        assert_eq!(matches!(bench.probe(&json!({})).await.unwrap(), Probe::Present { .. }), !restart);
+        let output = bench.run_from(&json!({}), Some(&before)).await.unwrap();
+        let second = starts(&bench);
+        assert_eq!((id(&bench, "shop-web-1"), second != first), (web.clone(), restart), "the same container");
+        assert_eq!(output["recreated"], json!(["store"]));
+        bench.run_from(&json!({}), Some(&before)).await.unwrap();
+        assert_eq!(starts(&bench), second, "once is enough");
+        for _ in ["once", "twice"] {
+            bench.undo(&json!({}), Some(&before), Some(&output)).await.unwrap();
+            assert_eq!((container(&bench, "shop-store-1").unwrap().image_id.as_str(), id(&bench, "shop-web-1")), (STORE, web.clone()));
+        }
+        assert_eq!(starts(&bench) != second, restart);
+    }
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn well(state: &mut State) {
         health: None,
         labels: labels.iter().map(|(key, value)| (format!("com.docker.compose.{key}"), (*value).to_owned())).collect(),
         networks: BTreeMap::new(),
+        network_ids: BTreeMap::new(),
         volumes: BTreeMap::from([("/data".to_owned(), "shop_data".to_owned())]),
         restarts: 0,
         started_at: String::new(),

@@ -16,6 +16,7 @@ const SERVICE: &str = "com.docker.compose.service";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 const NUMBER: &str = "com.docker.compose.container-number";
+const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const FILES: &str = "com.docker.compose.project.config_files";
 const FOLDER: &str = "com.docker.compose.project.working_dir";
 const NETWORK: &str = "com.docker.compose.network";
@@ -62,6 +63,15 @@ fn read(state: &State, file: &ComposeFile) -> PortResult<(String, Vec<ComposeSer
         }
     }
     Ok((project, services))
+}
+
+/// What a service depends on, as compose labels its container.
+fn depends_on(service: &ComposeService) -> String {
+    let label = |name: &String| {
+        let of = &service.config["depends_on"][name.as_str()];
+        format!("{name}:{}:{}", of["condition"].as_str().unwrap_or("service_started"), of["restart"] == true)
+    };
+    service.depends_on.iter().map(label).collect::<Vec<_>>().join(",")
 }
 
 /// Items of a list, or keys of a table.
@@ -196,12 +206,14 @@ impl State {
         self.docker.networks.entry(network.clone()).or_insert_with(|| labels.into());
         container.networks.insert(network, "172.18.0.2".to_owned());
         let (files, folder) = (file.file.to_string_lossy(), file.dir.to_string_lossy());
+        let depends_on = depends_on(service);
         for (key, value) in [
             (PROJECT, project),
             (SERVICE, &service.name),
             (CONFIG_HASH, &service.config_hash),
             (ONE_OFF, "False"),
             (NUMBER, "1"),
+            (DEPENDS_ON, &depends_on),
             (FILES, &files),
             (FOLDER, &folder),
         ] {

@@ -19,6 +19,7 @@ impl State {
             health: None,
             labels: BTreeMap::new(),
             networks: BTreeMap::new(),
+            network_ids: BTreeMap::new(),
             volumes: BTreeMap::new(),
             restarts: 0,
             started_at,
@@ -42,9 +43,20 @@ impl State {
     /// Starts a container that does not run.
     pub(super) fn start(&mut self, id: &str) {
         if let Some(container) = self.docker.containers.get(id).filter(|container| container.state != "running").cloned() {
-            let started = self.started(container);
+            let started_at = self.next_start();
+            let started = self.started(Container { started_at, ..container });
             self.docker.containers.insert(id.to_owned(), started);
         }
+    }
+
+    /// A time after the last start of all.
+    fn next_start(&self) -> String {
+        let last = self
+            .docker
+            .containers
+            .values()
+            .filter_map(|container| container.started_at.rsplit_once('.')?.1.trim_end_matches('Z').parse().ok());
+        format!("2026-01-02T03:04:05.{:09}Z", last.max().unwrap_or(0_u64) + 1)
     }
 
     /// Stops all that runs of a compose project.

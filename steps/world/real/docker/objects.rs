@@ -28,6 +28,8 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
     let status = state.status.map(|status| status.to_string()).unwrap_or_default();
     let ended = matches!(status.as_str(), "exited" | "dead" | "restarting");
     let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let id = |endpoint: &bollard::models::EndpointSettings| endpoint.network_id.clone().filter(|id| !id.is_empty());
+    let network_ids = networks.iter().filter_map(|(name, endpoint)| Some((name.clone(), id(endpoint)?))).collect();
     let networks = networks.into_iter().map(|(name, endpoint)| (name, endpoint.ip_address.unwrap_or_default()));
     let volumes = found.mounts.unwrap_or_default().into_iter();
     let volumes = volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(|name| !name.is_empty())?)));
@@ -41,6 +43,7 @@ pub(super) fn container(found: ContainerInspectResponse) -> Container {
         health: state.health.and_then(health),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
         networks: networks.collect::<BTreeMap<_, _>>(),
+        network_ids,
         volumes: volumes.collect(),
         restarts: found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
         started_at: state.started_at.unwrap_or_default(),
