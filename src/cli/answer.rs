@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::app::App;
 use super::drive::Show;
 use super::failure::{Failure, Outcome};
+use super::gate;
 use crate::backend::{Backend as _, Delivery, Drive};
 use crate::engine::{RunState, StepState};
 use crate::journal::Journal;
-use crate::model::{BLOB_THRESHOLD, Event, Gate, Plan, PlanStep, Request, RunId, SettleAnswer, StepIx};
+use crate::model::{BLOB_THRESHOLD, Event, Gate, GateRules, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx};
 use crate::report::Hub;
 
 /// Answers a held step.
@@ -40,7 +41,8 @@ pub struct SettleArgs {
 
 /// Answers a gate.
 ///
-/// Approves it, or denies it with `--deny`. The answer is bound to what was shown: formula, vars, plan and the outputs so far.
+/// Approves it, or denies it with `--deny`. The answer is bound to what was shown: formula, vars, plan, the outputs so far, and who may answer
+/// how. It is given by the user of the system who types it.
 #[derive(Debug, clap::Args)]
 pub struct ApproveArgs {
     /// The run, or the beginning of its id [default: the newest of this directory].
@@ -140,19 +142,20 @@ pub fn approve(app: &App, args: &ApproveArgs) -> Outcome {
             return Err(Failure::usage("several gates are open").hint(format!("name one of {}", names.join(", "))));
         }
     };
-    let Some((step, digest)) = chosen else {
+    let Some((step, digest, rules)) = chosen else {
         return Err(
             Failure::usage(format!("run {run} has no such gate open")).hint(format!("`formula show {run}` tells what it waits for"))
         );
     };
-    app.ui.status(&format!("{step}: {}", prompt(journal.as_ref(), &run, step)?));
-    let request = Request::Decide {
-        by: app.user(),
-        step: (*step).to_owned(),
-        approved: !args.deny,
-        reason: args.reason.clone(),
-        digest: (*digest).to_owned(),
+    let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
+    let by = if args.deny {
+        gate::may_answer(app, step, rules)?
+    } else {
+        gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question)?
     };
+    app.ui.status(&question);
+    let request =
+        Request::Decide { by, step: (*step).to_owned(), approved: !args.deny, reason: args.reason.clone(), digest: (*digest).to_owned() };
     let delivery = app.runtime()?.block_on(backend.request(&run, &request))?;
     after(app, &run, delivery);
     Ok(0)
@@ -165,10 +168,10 @@ fn after(app: &App, run: &RunId, delivery: Delivery) {
     }
 }
 
-/// Ids and digests of the gates that are open.
-fn open<'a>(plan: &'a Plan, state: &'a RunState) -> Vec<(&'a str, &'a str)> {
+/// Ids and digests of the gates that are open, with who may answer them how.
+fn open<'a>(plan: &'a Plan, state: &'a RunState) -> Vec<(&'a str, &'a str, &'a GateRules)> {
     let waiting = |(index, step): (usize, &'a PlanStep)| match state.step(StepIx(index as u32)) {
-        StepState::Waiting { digest, .. } if step.gate == Some(Gate::Approve) => Some((step.id.as_str(), &**digest)),
+        StepState::Waiting { digest, rules, .. } if step.gate == Some(Gate::Approve) => Some((step.id.as_str(), &**digest, &**rules)),
         _ => None,
     };
     plan.steps.iter().enumerate().filter_map(waiting).collect()
@@ -189,13 +192,20 @@ pub fn open_gates(app: &App, run: &RunId, mut code: u8, yes: bool, how: &Drive, 
         let (journal, run) = app.existing(Some(run.as_str()))?;
         let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
         let gates = open(&plan, &state);
-        let Some((step, digest)) = gates.first() else { return Ok(code) };
+        let Some((step, digest, rules)) = gates.first() else { return Ok(code) };
         let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
-        if !yes && !app.ui.confirm(&question) {
+        // One that is proven at a terminal asks there by itself, whatever `--yes` says.
+        if !yes && rules.proof != Some(Proof::Terminal) && !app.ui.confirm(&question) {
             return Ok(code);
         }
-        let request =
-            Request::Decide { by: app.user(), step: (*step).to_owned(), approved: true, reason: None, digest: (*digest).to_owned() };
+        let by = match gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question) {
+            Ok(by) => by,
+            Err(failure) => {
+                app.ui.failure(&failure);
+                return Ok(code);
+            }
+        };
+        let request = Request::Decide { by, step: (*step).to_owned(), approved: true, reason: None, digest: (*digest).to_owned() };
         code = super::drive::resume(app, &run, &[request], how, show)?;
     }
     Ok(code)

@@ -4,7 +4,7 @@
 
 use super::step_state::{Prior, Trouble};
 use super::{Corrupt, Origin, RunState, StepState};
-use crate::model::{Envelope, Event, Outcome, Payload, ProbeReason, SettleAnswer, StepIx, Timestamp};
+use crate::model::{Envelope, Event, GateRules, Outcome, Payload, ProbeReason, SettleAnswer, StepIx, Timestamp};
 use formula_steps::contract::Class;
 
 impl RunState {
@@ -112,11 +112,13 @@ impl RunState {
                 self.settle(step, *answer, output.clone());
                 Ok(())
             }
-            Event::GateOpened { digest, until, .. } => {
+            Event::GateOpened { digest, until, approvers, proof, proof_file, .. } => {
                 let gate = self.traits(step).gate.is_some();
                 self.expect_state(step, event, gate && *self.step(step) == StepState::Pending)?;
                 self.expect_needs(step, event)?;
-                self.put(step, StepState::Waiting { digest: digest.as_str().into(), until: *until });
+                let written = serde_json::json!({ "approvers": approvers, "proof": proof, "proof_file": proof_file });
+                let rules = GateRules::of(&written).map_err(|why| self.corrupt(event, why))?;
+                self.put(step, StepState::Waiting { digest: digest.as_str().into(), until: *until, rules: rules.into() });
                 Ok(())
             }
             Event::GateDecided { approved, by, reason, .. } => {

@@ -75,7 +75,7 @@ impl RunState {
             }
             Request::Rollback { to, .. } => self.check_rollback(to.as_deref()),
             Request::Settle { step, answer, .. } => self.check_settle(step, *answer),
-            Request::Decide { step, digest, .. } => self.check_decision(step, digest),
+            Request::Decide { by, step, digest, .. } => self.check_decision(step, by, digest),
         }
     }
 
@@ -154,10 +154,13 @@ impl RunState {
         Err(refusal.hint(format!("valid now: {valid}")))
     }
 
-    fn check_decision(&self, id: &str, shown: &str) -> Result<(), Refusal> {
+    fn check_decision(&self, id: &str, by: &str, shown: &str) -> Result<(), Refusal> {
         let step = self.known(id)?;
         match self.step(step) {
             _ if self.finished.is_some_and(Outcome::is_final) => Err(Refusal::new("the run is over")),
+            StepState::Waiting { rules, .. } if !rules.admits(by) => {
+                Err(Refusal::new(format!("`{by}` may not answer gate `{id}`")).hint(format!("these may: {}", rules.names())))
+            }
             StepState::Waiting { digest, .. } if **digest == *shown => Ok(()),
             StepState::Waiting { .. } => Err(Refusal::new(format!("what gate `{id}` asks has changed since it was shown"))
                 .hint("look at it again with `formula show`, then approve it")),

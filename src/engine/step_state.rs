@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use formula_steps::contract::Class;
 
-use crate::model::{Payload, StepIx, Timestamp};
+use crate::model::{GateRules, Payload, StepIx, Timestamp};
 
 /// Whose the effect of a finished step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +86,8 @@ pub enum StepState {
         digest: Arc<str>,
         /// When it is decided by itself.
         until: Option<Timestamp>,
+        /// Who may answer, and how.
+        rules: Arc<GateRules>,
     },
     /// Over, for good.
     Done {

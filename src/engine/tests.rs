@@ -439,33 +439,18 @@ fn what_ends_finally_waits_for_the_rest_and_cannot_change_a_rollback() {
 }
 
 #[test]
-fn gates_wait_for_a_person_or_for_time() {
-    let steps = vec![gate("ok", &[], Gate::Approve), gate("soak", &[0], Gate::Wait), step("c", &[1])];
-    let mut run = Run::new(1, OnFailure::Hold, steps);
-    run.decides(&[Command::OpenGate(A)]);
-    let open = |step: &str| Event::GateOpened { step: step.into(), prompt: "?".into(), digest: "d1".into(), until: Some(Timestamp(100)) };
-    run.fold(open("ok")).decides(&[Command::WaitUntil(Timestamp(100)), Command::Finish(Outcome::Held)]);
-    assert!(run.state.waits_for_gate());
-    let mut late = Run { state: run.state.clone(), events: run.events.clone() };
-    late.state.tick(Timestamp(100));
-    late.decides(&[Command::DecideGate { step: A, approved: false }]);
-    late.fold(Event::GateDecided { step: "ok".into(), approved: false, by: "timer".into(), reason: None }).finish(Outcome::Refused);
-    let decide = |digest: &str| Request::Decide { by: "me".into(), step: "ok".into(), approved: true, reason: None, digest: digest.into() };
-    assert!(run.state.check_request(&decide("d0")).is_err());
-    run.state.check_request(&decide("d1")).unwrap();
-    for event in run.state.events_for(&decide("d1")) {
-        run.fold(event);
-    }
-    run.fold(open("soak")).decides(&[Command::WaitUntil(Timestamp(100))]);
-    run.state.tick(Timestamp(100));
-    run.decides(&[Command::DecideGate { step: B, approved: true }]);
-    run.fold(Event::GateDecided { step: "soak".into(), approved: true, by: "timer".into(), reason: None }).decides(&[ask(C)]);
-}
-
-#[test]
 fn an_answer_to_a_held_run_counts_once_the_run_is_taken_up() {
     let mut run = Run::new(1, OnFailure::Hold, vec![gate("ok", &[], Gate::Approve), step("b", &[0])]);
-    run.fold(Event::GateOpened { step: "ok".into(), prompt: "?".into(), digest: "d".into(), until: None }).finish(Outcome::Held);
+    run.fold(Event::GateOpened {
+        step: "ok".into(),
+        prompt: "?".into(),
+        digest: "d".into(),
+        until: None,
+        approvers: Vec::new(),
+        proof: None,
+        proof_file: None,
+    })
+    .finish(Outcome::Held);
     run.fold(Event::GateDecided { step: "ok".into(), approved: true, by: "me".into(), reason: None });
     assert!(run.state.decide().is_empty());
     run.resume().decides(&[ask(B)]);

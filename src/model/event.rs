@@ -171,6 +171,15 @@ pub enum Event {
         /// After this an approval gate is denied and a wait gate is over.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+        /// Users who may answer; anyone where there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvers: Vec<String>,
+        /// `terminal` or `file`: how an approval is proven.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
+        /// With `file`: which one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof_file: Option<String>,
     },
     /// Waiting → done, or failed when denied.
     GateDecided {

@@ -5,6 +5,7 @@
 mod digest;
 mod event;
 mod formula;
+mod gate_rules;
 mod ids;
 mod outcome;
 mod payload;
@@ -19,6 +20,7 @@ mod timestamp;
 pub use digest::{canonical_json, digest_of, digest_of_bytes};
 pub use event::{Envelope, Event, JOURNAL_VERSION, ProbeReason};
 pub use formula::{Formula, OnFailure, SecretDecl, SecretSource, StepDef, VarDecl, VarType};
+pub use gate_rules::{GateRules, Proof};
 pub use ids::{RunId, StepIx};
 pub use outcome::{Outcome, Verdict};
 pub use payload::{BLOB_THRESHOLD, Payload};

@@ -321,11 +321,12 @@ impl<'c> Theatre<'c> {
         let mut answers = Vec::new();
         for ix in (0..plan.steps.len() as u32).map(StepIx) {
             let step = plan.step(ix).id.clone();
-            if let StepState::Waiting { digest, .. } = state.step(ix) {
+            if let StepState::Waiting { digest, rules, .. } = state.step(ix) {
                 let answer = self.case.gate(&step);
                 if answer != Answer::Expire {
                     let approved = answer == Answer::Approve;
-                    answers.push(Request::Decide { by: "rehearsal".into(), step, approved, reason: None, digest: digest.to_string() });
+                    let by = rules.approvers.first().cloned().unwrap_or_else(|| "rehearsal".into());
+                    answers.push(Request::Decide { by, step, approved, reason: None, digest: digest.to_string() });
                 }
                 continue;
             }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::duration;
+use crate::model::GateRules;
 
 /// A kind of the engine's own.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub static OWN: [Own; 3] = [
         example: "[[steps]]\nid = \"approve\"\nuses = \"approve\"\nwith = { prompt = \"Ship it?\", expires = \"24h\" }\n",
         params: approve,
         outputs: || Some(object(&[("by", "Who approved; `timer` where time decided."), ("at", "When, as in 2026-01-02T03:04:05Z.")])),
-        check: |params| durations(params, &["expires"]),
+        check: check_approve,
     },
     Own {
         kind: "formula",
@@ -56,7 +57,10 @@ fn approve() -> Value {
         "required": ["prompt"],
         "properties": {
             "prompt": { "type": "string", "description": "What the person is asked." },
-            "expires": { "type": "string", "format": "duration", "description": "How long the question stays open; for ever where it is left out." }
+            "expires": { "type": "string", "format": "duration", "description": "How long the question stays open; for ever where it is left out." },
+            "approvers": { "type": "array", "items": { "type": "string" }, "default": [], "description": "Names of the users of the system who may answer; anyone where there are none." },
+            "proof": { "type": "string", "description": "How an approval is proven: `terminal`, it is given at a terminal and by nothing else; `file`, the one who answers owns the file `proof_file`, nobody else may write to it, and it names the digest of the gate." },
+            "proof_file": { "type": "string", "description": "That file, below the working directory." }
         }
     })
 }
@@ -101,6 +105,12 @@ fn durations(params: &Value, names: &[&str]) -> Vec<String> {
         duration::parse(text).err().map(|reason| format!("`{name}`: {reason}"))
     };
     names.iter().filter_map(bad).collect()
+}
+
+fn check_approve(params: &Value) -> Vec<String> {
+    let mut problems = durations(params, &["expires"]);
+    problems.extend(GateRules::of(params).err());
+    problems
 }
 
 fn check_wait(params: &Value) -> Vec<String> {

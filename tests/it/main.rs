@@ -7,6 +7,7 @@ mod check_output;
 mod doctor;
 mod fmt;
 mod fuzz_corpus;
+mod gate;
 mod guide;
 mod info;
 mod lsp;

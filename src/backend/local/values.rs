@@ -9,7 +9,7 @@ use super::task::Launch;
 use crate::backend::Error;
 use crate::backend::redact::Redactor;
 use crate::engine::{RunState, StepState};
-use crate::model::{Event, Gate, Payload, Plan, ProbeReason, StepIx, Timestamp, digest_of};
+use crate::model::{Event, Gate, GateRules, Payload, Plan, ProbeReason, Proof, StepIx, Timestamp, digest_of};
 use crate::plan::Rendered;
 use crate::syntax::duration;
 
@@ -132,10 +132,20 @@ pub(super) fn gate_opened(shared: &Shared, state: &RunState, step: StepIx, rende
         }
         _ => (text("prompt").unwrap_or("Go on?").to_owned(), after("expires")?),
     };
-    Ok(Event::GateOpened { step: planned.id.clone(), prompt, digest: gate_digest(&shared.plan, state, step), until })
+    let rules = match planned.gate {
+        Some(Gate::Wait) => GateRules::default(),
+        _ => GateRules::of(&rendered.with).map_err(|why| StepError::permanent(format!("gate `{}`: {why}", planned.id)))?,
+    };
+    let digest = gate_digest(&shared.plan, state, step, &rules);
+    let (proof, proof_file) = match rules.proof {
+        None => (None, None),
+        Some(Proof::Terminal) => (Some("terminal".to_owned()), None),
+        Some(Proof::File { path }) => (Some("file".to_owned()), Some(path)),
+    };
+    Ok(Event::GateOpened { step: planned.id.clone(), prompt, digest, until, approvers: rules.approvers, proof, proof_file })
 }
 
-fn gate_digest(plan: &Plan, state: &RunState, gate: StepIx) -> String {
+fn gate_digest(plan: &Plan, state: &RunState, gate: StepIx, rules: &GateRules) -> String {
     let outputs: Vec<(&str, Option<&Payload>)> = (0..plan.steps.len() as u32)
         .map(StepIx)
         .filter(|step| matches!(state.step(*step), StepState::Done { .. }))
@@ -146,5 +156,6 @@ fn gate_digest(plan: &Plan, state: &RunState, gate: StepIx) -> String {
         "plan": plan.fingerprint,
         "gate": plan.step(gate).id,
         "outputs": outputs,
+        "rules": rules,
     }))
 }

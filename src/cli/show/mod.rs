@@ -99,8 +99,11 @@ impl Shown {
                 "took_ms": story.took_ms, "changes": story.changes, "output": self.output(ix)?, "trouble": trouble,
                 "answers": answers(self, ix),
             });
-            if let StepState::Waiting { digest, until } = self.state.step(ix) {
+            if let StepState::Waiting { digest, until, rules } = self.state.step(ix) {
                 data["gate"] = json!({ "prompt": story.prompt, "digest": **digest, "until": until });
+                if !rules.is_free() {
+                    data["gate"]["rules"] = json!(**rules);
+                }
             }
             steps.push(data);
         }

@@ -120,7 +120,10 @@ fn details(shown: &Shown, ix: StepIx, style: Style, out: &mut String) -> Result<
     for (answer, leads) in shown.state.valid_answers(ix) {
         let _ = writeln!(out, "    {}  {}", command(&shown.record.run, &step.id, answer), style.dim(&format!("→ {leads}")));
     }
-    if let StepState::Waiting { until, .. } = state {
+    if let StepState::Waiting { until, rules, .. } = state {
+        if !rules.approvers.is_empty() {
+            let _ = writeln!(out, "    {}", style.dim(&format!("who may answer: {}", clean(&rules.names()))));
+        }
         if step.gate == Some(Gate::Approve) {
             let _ = writeln!(out, "    formula approve {} {}", shown.record.run, word(&step.id));
         }

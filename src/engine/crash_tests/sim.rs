@@ -222,7 +222,15 @@ impl Sim {
                 }
                 Command::OpenGate(step) => {
                     let until = self.formula.until.map(|millis| self.now.plus_millis(millis));
-                    Event::GateOpened { step: self.formula.id(step), prompt: String::new(), digest: "digest".into(), until }
+                    Event::GateOpened {
+                        step: self.formula.id(step),
+                        prompt: String::new(),
+                        digest: "digest".into(),
+                        until,
+                        approvers: Vec::new(),
+                        proof: None,
+                        proof_file: None,
+                    }
                 }
                 Command::DecideGate { step, approved } => {
                     Event::GateDecided { step: self.formula.id(step), approved, by: "timer".into(), reason: None }
