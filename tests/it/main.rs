@@ -5,6 +5,7 @@ mod bad_input;
 mod check;
 mod check_output;
 mod doctor;
+mod faults;
 mod fmt;
 mod fuzz_corpus;
 mod gate;

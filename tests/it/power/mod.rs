@@ -7,6 +7,8 @@ mod judge;
 mod scene;
 mod trace;
 
+pub use scene::{tools, with_tools};
+
 use self::acts::{Inode, Story};
 use self::disk::Forget;
 use self::judge::{Judge, Verdict};

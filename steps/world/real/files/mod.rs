@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use self::errors::{cannot, changed};
 use self::lock::Locks;
-use crate::world::{Entry, FileContent, Files, PortError, PortResult};
+use crate::world::{Entry, FileContent, Files, PortError, PortErrorKind, PortResult};
 
 /// Files as the operating system keeps them.
 #[derive(Debug, Clone, Default)]
@@ -97,9 +97,17 @@ async fn aside<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path, &Path) -> PortResult<T> + Send + 'static,
 ) -> PortResult<T> {
-    let (root, path) = (root.to_owned(), path.to_owned());
-    let done = tokio::task::spawn_blocking(move || work(&root, &path)).await;
-    done.unwrap_or_else(|error| Err(PortError::failed(format!("work on a file was cut off: {error}"))))
+    let (owned_root, owned_path) = (root.to_owned(), path.to_owned());
+    let (done, answer) = tokio::sync::oneshot::channel();
+    // Not on the runtime's own threads: where the system gives none, those panic.
+    let thread = std::thread::Builder::new().name("files".into());
+    let started = thread.spawn(move || drop(done.send(work(&owned_root, &owned_path))));
+    started.map_err(|error| {
+        let path = path.display();
+        PortError::new(PortErrorKind::Transient, format!("cannot start a thread to work on `{path}`: {error}"))
+            .hint("the system is short of memory, or of processes for this user (`ulimit -u`)")
+    })?;
+    answer.await.unwrap_or_else(|_| Err(PortError::failed(format!("work on `{}` was cut off", path.display()))))
 }
 
 fn read(root: &Path, path: &Path) -> PortResult<Option<FileContent>> {
