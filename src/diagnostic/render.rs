@@ -99,22 +99,39 @@ fn snippet<'a>(source: &SourceFile, primary: &Label, secondary: &[Label]) -> (Sn
         if line > first {
             text.push('\n');
         }
-        let whole = &*masked(&source.text[source.line_range(line)]);
-        match lines.get(&line) {
-            Some(marks) => shown = quote(whole, marks, &mut text, &mut annotations).or(shown),
-            // A single line between two marked ones is shown.
-            None if lines.contains_key(&(line - 1)) && lines.contains_key(&(line + 1)) => {
-                quote(whole, &[], &mut text, &mut annotations);
-            }
-            None => {}
+        let whole = &source.text[source.line_range(line)];
+        // A single line between two marked ones is shown.
+        let between = lines.contains_key(&(line - 1)) && lines.contains_key(&(line + 1));
+        let (mut none, marks) = (Vec::new(), lines.get_mut(&line));
+        if let Some(marks) = marks.or_else(|| between.then_some(&mut none)) {
+            let part = near(whole, marks);
+            shown = quote(&masked(part), marks, &mut text, &mut annotations).or(shown);
         }
     }
     (Snippet::source(text).line_start(first).annotations(annotations), shown)
 }
 
+/// Where a line begins to be looked at, and how far: much more than is quoted, and far less than a line may have.
+const NEAR: usize = 4_096;
+
+/// The part of a line around its first mark; moves the marks into it.
+fn near<'l>(line: &'l str, marks: &mut [Mark<'_>]) -> &'l str {
+    let focus = focus(marks);
+    let (from, to) = (floor(line, focus.saturating_sub(NEAR)), ceil(line, focus + NEAR));
+    for mark in marks {
+        let moved = |at: usize| at.clamp(from, to) - from;
+        mark.range = moved(mark.range.start)..moved(mark.range.end);
+    }
+    &line[from..to]
+}
+
+fn focus(marks: &[Mark<'_>]) -> usize {
+    marks.iter().find(|mark| mark.primary).or_else(|| marks.first()).map_or(0, |mark| mark.range.start)
+}
+
 /// Appends the part of a line around its first mark. Gives the column of the primary mark in what was appended.
 fn quote(line: &str, marks: &[Mark<'_>], text: &mut String, annotations: &mut Vec<Annotation<'_>>) -> Option<usize> {
-    let focus = marks.iter().find(|mark| mark.primary).or_else(|| marks.first()).map_or(0, |mark| mark.range.start);
+    let focus = focus(marks);
     let fits = |part: &str| part.chars().map(columns).sum::<usize>() <= COLUMNS;
     let mut from = 0;
     if !fits(line) && !fits(&line[..ceil(line, focus + LEAD)]) {

@@ -6,9 +6,13 @@ use petgraph::algo::kosaraju_scc;
 
 use super::Graph;
 
+/// Circles that are looked for: each costs a look at the whole graph, and nobody mends more of them at once.
+const MOST: usize = 100;
+
 impl Graph {
     /// One circle per knot of nodes that wait for each other, the shortest through the lowest node of the knot. Each node of a circle comes
-    /// before the next one, the last before the first. Sorted by the first node.
+    /// before the next one, the last before the first. Sorted by the first node; of
+    /// very many, those that begin first.
     pub fn cycles(&self) -> Vec<Vec<usize>> {
         let mut knot_of = vec![usize::MAX; self.len()];
         let mut starts = Vec::new();
@@ -24,7 +28,7 @@ impl Graph {
             }
         }
         starts.sort_unstable();
-        starts.into_iter().map(|start| self.shortest_circle(start, &knot_of)).collect()
+        starts.into_iter().take(MOST).map(|start| self.shortest_circle(start, &knot_of)).collect()
     }
 
     fn shortest_circle(&self, start: usize, knot_of: &[usize]) -> Vec<usize> {

@@ -13,6 +13,7 @@ struct Outer {
 
 /// Reads a file of its own.
 pub(super) fn read(source: &SourceFile) -> Result<TestFile, Box<Diagnostic>> {
+    crate::syntax::sized(source)?;
     toml::from_str::<TestFile>(&source.text).map_err(|error| Box::new(problem(&error))).and_then(sound)
 }
 

@@ -7,11 +7,14 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::Kinds;
+use super::limit::HOPELESS;
 use super::patch::Patch;
 use crate::diagnostic::{Diagnostic, Severity, SourceFile, codes, nearest};
 
-/// Suggestions per file. Each costs a look at every candidate; a file with more unknown names than this is not helped by them.
-const SUGGESTIONS: u32 = 200;
+/// Names that are compared for suggestions, per file. A file with more unknown names than this allows for is not helped by them.
+const COMPARISONS: usize = 300_000;
+/// Keys and tables written twice of which the first one is looked for; each costs a look at the whole text.
+const FIRSTS: usize = 10;
 
 /// One reading of one file. Places are offsets into the parsed text until [`Patch::restore`] moves them.
 pub(super) struct Cx<'a> {
@@ -22,12 +25,16 @@ pub(super) struct Cx<'a> {
     /// What `uses` may name.
     pub kinds: &'a dyn Kinds,
     found: RefCell<Vec<Diagnostic>>,
-    suggestions: Cell<u32>,
+    errors: Cell<usize>,
+    comparisons: Cell<usize>,
+    firsts: Cell<usize>,
+    patterns: Cell<usize>,
 }
 
 impl<'a> Cx<'a> {
     pub(super) fn new(source: &'a SourceFile, patch: &'a Patch<'a>, kinds: &'a dyn Kinds) -> Self {
-        Self { source, patch, kinds, found: RefCell::default(), suggestions: Cell::new(SUGGESTIONS) }
+        let [errors, comparisons, firsts, patterns] = [0, COMPARISONS, FIRSTS, 0].map(Cell::new);
+        Self { source, patch, kinds, found: RefCell::default(), errors, comparisons, firsts, patterns }
     }
 
     /// The text that was parsed.
@@ -36,12 +43,37 @@ impl<'a> Cx<'a> {
     }
 
     pub(super) fn report(&self, diagnostic: Diagnostic) {
+        self.errors.set(self.errors.get() + usize::from(diagnostic.severity == Severity::Error));
         self.found.borrow_mut().push(diagnostic);
     }
 
     /// Whether no error was reported so far.
     pub(super) fn is_sound(&self) -> bool {
-        self.found.borrow().iter().all(|diagnostic| diagnostic.severity != Severity::Error)
+        self.errors.get() == 0
+    }
+
+    /// Whether so much is wrong that there is no point in looking for more.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.errors.get() >= HOPELESS
+    }
+
+    /// Bytes that the next regular expression may take once it is compiled; None where a file may have no more of them. Time grows
+    /// with both.
+    pub(super) fn size_of_next_pattern(&self) -> Option<usize> {
+        let count = self.patterns.get();
+        self.patterns.set(count + 1);
+        match count {
+            0..20 => Some(4 << 20),
+            20..500 => Some(1 << 17),
+            _ => None,
+        }
+    }
+
+    /// Whether the first of two may be looked for; not often.
+    pub(super) fn may_look_back(&self) -> bool {
+        let left = self.firsts.get();
+        self.firsts.set(left.saturating_sub(1));
+        left > 0
     }
 
     pub(super) fn into_found(self) -> Vec<Diagnostic> {
@@ -55,9 +87,15 @@ impl<'a> Cx<'a> {
 
     /// The nearest known name, as long as the file has not asked too often.
     pub(super) fn nearest<'n>(&self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-        let left = self.suggestions.get();
-        self.suggestions.set(left.saturating_sub(1));
-        if left == 0 { None } else { nearest(name, known) }
+        let mut left = self.comparisons.get();
+        let known = known.into_iter().take_while(|_| {
+            let some = left > 0;
+            left = left.saturating_sub(1);
+            some
+        });
+        let near = nearest(name, known);
+        self.comparisons.set(left);
+        near
     }
 
     /// `did you mean …?`, or the list of what is known where that is short.

@@ -171,7 +171,7 @@ fn read_steps<'t>(cx: &Cx<'_>, table: &Table<'t, '_>, key: &str, drafts: &mut Ve
     if array.is_empty() && key == "steps" {
         table.missing(key, "[[steps]]");
     }
-    for item in Node::items(array) {
+    for item in Node::items(array).take_while(|_| !cx.is_hopeless()) {
         if drafts.len() == MOST_STEPS {
             let problem = Diagnostic::error(codes::TOO_MANY_STEPS, format!("more than {MOST_STEPS} steps"));
             cx.report(problem.at(item.range, "one too many").help("split the formula, or let one step work on many things"));

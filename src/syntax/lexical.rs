@@ -17,7 +17,16 @@ pub(super) struct Lexical {
     pub escapes: Vec<usize>,
     /// The first place that is nested too deep.
     pub too_deep: Option<Range<usize>>,
+    /// Tokens, where one that begins a table counts for several: what parsing the text takes.
+    pub weight: usize,
+    /// The most of it that belongs to one step, or to what stands before all of them.
+    pub heaviest: usize,
+    /// Offsets of the headers `[[steps]]` and `[[finally]]`.
+    pub steps: Vec<usize>,
 }
+
+/// Tokens that a table counts for.
+const TABLE: usize = 4;
 
 /// Looks at every token once.
 pub(super) fn scan(text: &str) -> Lexical {
@@ -27,13 +36,20 @@ pub(super) fn scan(text: &str) -> Lexical {
     let mut header = 0_usize;
     let mut in_header = false;
     let mut line_start = true;
+    let mut before = 0;
     for token in Source::new(text).lex() {
         let range = token.span().start()..token.span().end();
+        found.weight += if matches!(token.kind(), TokenKind::Dot | TokenKind::LeftCurlyBracket) { TABLE } else { 1 };
+        found.heaviest = found.heaviest.max(found.weight - before);
         match token.kind() {
             TokenKind::BasicString => escapes(text, range.clone(), false, &mut found.escapes),
             TokenKind::MlBasicString => escapes(text, range.clone(), true, &mut found.escapes),
             TokenKind::LeftSquareBracket if levels.len() == 1 && line_start => {
                 (in_header, header) = (true, 0);
+                if is_step(&text[range.start..]) {
+                    found.steps.push(range.start);
+                    before = found.weight;
+                }
             }
             TokenKind::LeftSquareBracket if in_header => line_start = true,
             TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => levels.push(0),
@@ -64,6 +80,14 @@ pub(super) fn scan(text: &str) -> Lexical {
         }
     }
     found
+}
+
+/// Whether the header that the text begins with is that of a step.
+fn is_step(text: &str) -> bool {
+    let blank = [' ', '\t'];
+    let name = text.strip_prefix("[[").map(|rest| rest.trim_start_matches(blank));
+    let rest = name.and_then(|name| name.strip_prefix("steps").or_else(|| name.strip_prefix("finally")));
+    rest.is_some_and(|rest| rest.trim_start_matches(blank).starts_with("]]"))
 }
 
 /// Only these make anything deeper.
@@ -178,6 +202,14 @@ mod tests {
         let many = "a.b.c = 1\n".repeat(50) + &"x = [{ a.b = 1.5 }, { a.b = 2.5 }]\n".repeat(50);
         assert!(scan(&many).too_deep.is_none(), "depth does not add up over lines");
         assert!(scan(&format!("x = [{}]\n", "1.5, ".repeat(100))).too_deep.is_none());
+    }
+
+    #[test]
+    fn headers_of_steps_are_found_and_nothing_else() {
+        let text = "[[steps]]\nid = \"[[steps]]\"\n[steps.with]\na = [\n[[1]]]\n  [[ finally ]]\n[[stepss]]\n[[steps.x]]\n# [[steps]]\n";
+        let found = scan(text);
+        assert_eq!(found.steps, [0, text.find("[[ finally").unwrap()]);
+        assert!(scan("a = 1\n").weight < scan("a.b = 1\n").weight);
     }
 
     #[test]

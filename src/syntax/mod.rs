@@ -22,6 +22,7 @@ mod patch;
 mod reader;
 pub mod schema;
 mod secrets;
+mod sieve;
 mod step;
 mod strings;
 mod subject;
@@ -87,9 +88,7 @@ pub fn plain(source: &SourceFile, options: Options) -> Result<toml::Table, Vec<D
     let (patch, found) = readable(source, options)?;
     let nobody = Builtin::new([]);
     let cx = Cx::new(source, &patch, &nobody);
-    for error in DeTable::parse_recoverable(&patch.text).1 {
-        cx.report(if error.message() == "duplicate key" { duplicate_key(&cx, &error) } else { syntax_error(&error) });
-    }
+    report_all(&cx, &DeTable::parse_recoverable(&patch.text).1);
     let mut problems = cx.into_found();
     for problem in &mut problems {
         patch.restore(problem);
@@ -104,7 +103,7 @@ pub fn plain(source: &SourceFile, options: Options) -> Result<toml::Table, Vec<D
 }
 
 fn read(source: &SourceFile, kinds: &dyn Kinds, options: Options, lints: bool) -> Parsed {
-    let (mut diagnostics, formula) = match readable(source, options) {
+    let (mut diagnostics, formula) = match readable(source, options).and_then(|read| sieve::pass(source, kinds, read)) {
         Ok((patch, mut found)) => {
             let (formula, more) = read_toml(source, &patch, kinds, options, lints);
             found.extend(more);
@@ -122,8 +121,24 @@ fn read(source: &SourceFile, kinds: &dyn Kinds, options: Options, lints: bool) -
     Parsed { formula: formula.filter(|_| sound), diagnostics: limit::limited(diagnostics) }
 }
 
+/// The text to parse, and what is known of it before.
+type Readable<'s> = (Patch<'s>, Vec<Diagnostic>);
+
+/// Whether any file that is read as TOML, and is no formula, has a size that can be parsed.
+///
+/// # Errors
+/// What is too much about it.
+pub fn sized(source: &SourceFile) -> Result<(), Box<Diagnostic>> {
+    let first = |found: Vec<Diagnostic>| found.into_iter().find(|problem| problem.severity == Severity::Error);
+    match readable(source, Options::default()) {
+        // The parser says more about what it does not know.
+        Err(found) => first(found).filter(|problem| problem.code != codes::ESCAPE).map_or(Ok(()), |problem| Err(Box::new(problem))),
+        Ok(_) => Ok(()),
+    }
+}
+
 /// The text that TOML is parsed from, or why there is no point in trying.
-fn readable(source: &SourceFile, options: Options) -> Result<(Patch<'_>, Vec<Diagnostic>), Vec<Diagnostic>> {
+fn readable(source: &SourceFile, options: Options) -> Result<Readable<'_>, Vec<Diagnostic>> {
     if source.text.len() > SourceFile::LARGEST {
         let problem = Diagnostic::error(codes::TOO_LARGE, "the file is larger than 16 MiB");
         return Err(vec![problem.help("is this the right file?")]);
@@ -133,8 +148,16 @@ fn readable(source: &SourceFile, options: Options) -> Result<(Patch<'_>, Vec<Dia
         let problem = Diagnostic::error(codes::TOO_DEEP, format!("nested more than {} deep", lexical::DEEPEST));
         return Err(vec![problem.at(range, "here").help("keep deep data in a file of its own")]);
     }
-    let found = tokens.escapes.iter().map(|at| unknown_escape(source, *at, options)).collect();
-    Ok((Patch::new(&source.text, &tokens.escapes), found))
+    let shown = tokens.escapes.iter().take(limit::ESCAPES);
+    let found: Vec<Diagnostic> = shown.map(|at| unknown_escape(source, *at, options)).collect();
+    if tokens.escapes.len() > limit::ESCAPES {
+        let errors = found.into_iter().map(|problem| Diagnostic { severity: Severity::Error, ..problem });
+        return Err(errors.collect());
+    }
+    match limit::too_much(&source.text, &tokens, MOST_STEPS) {
+        Some(problem) => Err(vec![problem]),
+        None => Ok((Patch::new(&source.text, &tokens.escapes), found)),
+    }
 }
 
 fn unknown_escape(source: &SourceFile, at: usize, options: Options) -> Diagnostic {
@@ -157,12 +180,7 @@ fn read_toml(
 ) -> (Option<Formula>, Vec<Diagnostic>) {
     let (root, errors) = DeTable::parse_recoverable(&patch.text);
     let cx = Cx::new(source, patch, kinds);
-    let mut broken = false;
-    for error in &errors {
-        let duplicate = error.message() == "duplicate key";
-        broken |= !duplicate;
-        cx.report(if duplicate { duplicate_key(&cx, error) } else { syntax_error(error) });
-    }
+    let broken = report_all(&cx, &errors);
     // What is left of a file that is not TOML would give wrong ideas of what is missing.
     let formula = if broken { None } else { Some(lower(&cx, root.get_ref(), options, lints)) };
     let mut found = cx.into_found();
@@ -170,6 +188,15 @@ fn read_toml(
         patch.restore(diagnostic);
     }
     (formula, found)
+}
+
+/// Reports what the parser found; whether what is left is not what was written.
+fn report_all(cx: &Cx<'_>, errors: &[toml::de::Error]) -> bool {
+    let is_duplicate = |error: &toml::de::Error| error.message() == "duplicate key";
+    for error in errors.iter().take(limit::HOPELESS) {
+        cx.report(if is_duplicate(error) { duplicate_key(cx, error) } else { syntax_error(error) });
+    }
+    errors.len() >= limit::HOPELESS || !errors.iter().all(is_duplicate)
 }
 
 fn syntax_error(error: &toml::de::Error) -> Diagnostic {
@@ -186,7 +213,7 @@ fn duplicate_key(cx: &Cx<'_>, error: &toml::de::Error) -> Diagnostic {
     let range = error.span().unwrap_or_default();
     let name = cx.text().get(range.clone()).unwrap_or_default();
     let problem = Diagnostic::error(codes::DUPLICATE_KEY, format!("`{name}` is written twice")).at(range.clone(), "again");
-    match lexical::first_of(cx.text(), &range) {
+    match cx.may_look_back().then(|| lexical::first_of(cx.text(), &range)).flatten() {
         Some(first) => {
             let line = cx.line(first.start);
             problem.also(first, "first").help(format!("leave out this one or the one on line {line}"))
@@ -200,7 +227,7 @@ fn lower<'t>(cx: &Cx<'_>, root: &'t DeTable<'t>, options: Options, lints: bool) 
     let names = Names {
         cx,
         drafts: &document.drafts,
-        ids: ids(&document),
+        ids: ids_of(&document.drafts),
         vars: &document.vars,
         secrets: &document.secrets,
         env: &document.env,
@@ -209,6 +236,9 @@ fn lower<'t>(cx: &Cx<'_>, root: &'t DeTable<'t>, options: Options, lints: bool) 
     check_defaults(&names);
     let uses: Vec<Vec<Use>> = (0..document.drafts.len()).map(|step| names.check_step(step)).collect();
     for draft in &document.drafts {
+        if cx.is_hopeless() {
+            break;
+        }
         check_kind(&names, draft);
         check_secrets(&names, draft);
         params::check(&names, draft);
@@ -224,9 +254,9 @@ fn lower<'t>(cx: &Cx<'_>, root: &'t DeTable<'t>, options: Options, lints: bool) 
     formula
 }
 
-fn ids<'t>(document: &'t Document<'t>) -> HashMap<&'t str, usize> {
+fn ids_of<'t>(drafts: &'t [step::Draft<'t>]) -> HashMap<&'t str, usize> {
     // Of two steps with one id the first is meant.
-    let named = document.drafts.iter().enumerate().rev().filter(|(_, draft)| !draft.id.text.is_empty());
+    let named = drafts.iter().enumerate().rev().filter(|(_, draft)| !draft.id.text.is_empty());
     named.map(|(at, draft)| (draft.id.text, at)).collect()
 }
 

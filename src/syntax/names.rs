@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::cx::{Cx, Text};
 use super::outputs::{Found, Outputs};
 use super::step::{Draft, Place, Template};
-use super::strings::locate;
+use super::strings::{Locator, locate};
 use super::vars::Var;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::{SecretDecl, VarType};
@@ -51,6 +51,9 @@ impl Names<'_> {
     pub(super) fn check_step(&self, step: usize) -> Vec<Use> {
         let mut uses = Vec::new();
         for template in &self.drafts[step].templates {
+            if self.cx.is_hopeless() {
+                break;
+            }
             if let Some(references) = self.references(&template.text) {
                 match template.place {
                     Place::Foreach => self.check_foreach(step, template),
@@ -67,10 +70,17 @@ impl Names<'_> {
 
     /// The references of a text with their places in the file; None, with a report, where it is no template.
     pub(super) fn references(&self, text: &Text<'_>) -> Option<Vec<(Reference, Range<usize>)>> {
-        let place = |range: &Range<usize>| locate(self.cx.text(), &text.range, range);
         match template::references(text.text) {
-            Ok(references) => Some(references.into_iter().map(|reference| (reference.clone(), place(&reference.range))).collect()),
+            Ok(references) => {
+                let mut place = Locator::new(self.cx.text(), &text.range);
+                let placed = references.into_iter().map(|reference| {
+                    let range = place.locate(&reference.range);
+                    (reference, range)
+                });
+                Some(placed.collect())
+            }
             Err(error) => {
+                let place = |range: &Range<usize>| locate(self.cx.text(), &text.range, range);
                 let range = error.range.as_ref().map_or_else(|| text.range.clone(), place);
                 let is_helper = error.message.starts_with("unknown helper");
                 let code = if is_helper { codes::UNKNOWN_HELPER } else { codes::BAD_TEMPLATE };

@@ -35,7 +35,7 @@ pub(super) fn settle(names: &Names<'_>, uses: &[Vec<Use>]) -> (Vec<Vec<usize>>, 
         all.push(after);
     }
     if let Err(cycles) = graph.order() {
-        for cycle in cycles {
+        for cycle in cycles.into_iter().take_while(|_| !names.cx.is_hopeless()) {
             report(names, uses, &cycle);
         }
     }
@@ -45,7 +45,7 @@ pub(super) fn settle(names: &Names<'_>, uses: &[Vec<Use>]) -> (Vec<Vec<usize>>, 
 /// The steps that `needs` names.
 fn written(names: &Names<'_>, draft: &Draft<'_>) -> Vec<usize> {
     let mut found = Vec::new();
-    for need in draft.needs.iter().flatten() {
+    for need in draft.needs.iter().flatten().take_while(|_| !names.cx.is_hopeless()) {
         let Some(&step) = names.ids.get(need.text) else {
             let problem = Diagnostic::error(codes::UNKNOWN_STEP, format!("unknown step `{}` in `needs`", need.text));
             let mut problem = problem.at(need.range.clone(), "no step has this id");

@@ -9,6 +9,7 @@ use serde_json::Value;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::cx::{Cx, Entry, Node, entries};
+use super::limit::HOPELESS;
 use super::names::Names;
 use super::schema::{branches, describe, in_words, resolve, types, values};
 use super::step::{Draft, OF_A_KIND};
@@ -267,6 +268,9 @@ impl Check<'_> {
         let mut meant = Vec::new();
         let given = entries(table);
         for entry in &given {
+            if problems.len() >= HOPELESS {
+                break;
+            }
             let inner = if path.is_empty() { entry.key.to_owned() } else { format!("{path}.{}", entry.key) };
             let known = properties.and_then(|properties| properties.get(entry.key));
             match (known, &schema["additionalProperties"]) {
@@ -329,6 +333,9 @@ impl Check<'_> {
         let mut problems = Vec::new();
         if schema["items"].is_object() {
             for (at, item) in Node::items(array).enumerate() {
+                if problems.len() >= HOPELESS {
+                    break;
+                }
                 problems.extend(self.value(&schema["items"], &item, &format!("{path}[{at}]")));
             }
         }

@@ -12,7 +12,7 @@ use crate::model::{SecretDecl, SecretSource};
 /// Reads all secrets.
 pub(super) fn read(cx: &Cx<'_>, table: &DeTable<'_>) -> IndexMap<String, SecretDecl> {
     let mut secrets = IndexMap::new();
-    for entry in entries(table) {
+    for entry in entries(table).into_iter().take_while(|_| !cx.is_hopeless()) {
         check_name(cx, &entry, "a secret");
         let DeValue::Table(inner) = entry.node.value else {
             cx.wrong_type(&entry.node, &format!("secrets.{}", entry.key), "a table");
@@ -35,7 +35,7 @@ pub(super) fn read(cx: &Cx<'_>, table: &DeTable<'_>) -> IndexMap<String, SecretD
 /// Reads `[env]`: names with a default, or with a table that may hold one.
 pub(super) fn read_env(cx: &Cx<'_>, table: &DeTable<'_>) -> IndexMap<String, Option<String>> {
     let mut env = IndexMap::new();
-    for entry in entries(table) {
+    for entry in entries(table).into_iter().take_while(|_| !cx.is_hopeless()) {
         check_name(cx, &entry, "an environment variable");
         let default = match entry.node.value {
             DeValue::Table(inner) => {

@@ -194,7 +194,7 @@ fn refuse_template(cx: &Cx<'_>, script: &str, node: &Node<'_>, key: &str) {
 
 fn read_env<'t>(cx: &Cx<'_>, table: &Table<'t, '_>, def: &mut StepDef, templates: &mut Vec<Template<'t>>) {
     let Some((env, _)) = table.table("env") else { return };
-    for entry in entries(env) {
+    for entry in entries(env).into_iter().take_while(|_| !cx.is_hopeless()) {
         check_name(cx, &entry, "an environment variable");
         let name = format!("env.{}", entry.key);
         if !matches!(entry.node.value, DeValue::Integer(_) | DeValue::Boolean(_) | DeValue::Float(_)) {

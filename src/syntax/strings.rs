@@ -4,32 +4,58 @@ use std::ops::Range;
 
 /// The range in the file of `part`, which is in bytes of the decoded value of the TOML string that stands at `string` in `file`.
 pub(super) fn locate(file: &str, string: &Range<usize>, part: &Range<usize>) -> Range<usize> {
-    let raw = &file[string.clone()];
-    string.start + offset(raw, part.start)..string.start + offset(raw, part.end)
+    Locator::new(file, string).locate(part)
 }
 
-fn offset(raw: &str, wanted: usize) -> usize {
-    let multi_line = raw.starts_with("\"\"\"") || raw.starts_with("'''");
-    let mut at = if multi_line { 3 } else { usize::from(raw.starts_with(['"', '\''])) };
-    if multi_line {
-        // The line end right after the opening quotes does not count.
-        at += if raw[at..].starts_with("\r\n") { 2 } else { usize::from(raw[at..].starts_with('\n')) };
+/// Finds the places of many parts of one text. Parts that ascend cost one look at the text in all.
+pub(super) struct Locator<'r> {
+    raw: &'r str,
+    /// Where the string stands in the file.
+    base: usize,
+    /// Where its value begins.
+    begin: usize,
+    /// How far it is decoded: bytes of the file, bytes of the value.
+    at: usize,
+    decoded: usize,
+}
+
+impl<'r> Locator<'r> {
+    /// Of the TOML string that stands at `string` in `file`.
+    pub(super) fn new(file: &'r str, string: &Range<usize>) -> Self {
+        let raw = &file[string.clone()];
+        let multi_line = raw.starts_with("\"\"\"") || raw.starts_with("'''");
+        let mut at = if multi_line { 3 } else { usize::from(raw.starts_with(['"', '\''])) };
+        if multi_line {
+            // The line end right after the opening quotes does not count.
+            at += if raw[at..].starts_with("\r\n") { 2 } else { usize::from(raw[at..].starts_with('\n')) };
+        }
+        Self { raw, base: string.start, begin: at, at, decoded: 0 }
     }
-    if !raw.starts_with('"') {
-        return (at + wanted).min(raw.len());
+
+    /// The place in the file of a part, which is in bytes of the decoded value.
+    pub(super) fn locate(&mut self, part: &Range<usize>) -> Range<usize> {
+        let start = self.base + self.offset(part.start);
+        start..self.base + self.offset(part.end)
     }
-    let mut decoded = 0;
-    while decoded < wanted && at < raw.len() {
-        let rest = &raw[at..];
-        let (taken, given) = step(rest);
-        at += taken;
-        decoded += given;
+
+    fn offset(&mut self, wanted: usize) -> usize {
+        if !self.raw.starts_with('"') {
+            return (self.begin + wanted).min(self.raw.len());
+        }
+        if wanted < self.decoded {
+            (self.at, self.decoded) = (self.begin, 0);
+        }
+        while self.decoded < wanted && self.at < self.raw.len() {
+            let (taken, given) = step(&self.raw[self.at..]);
+            self.at += taken;
+            self.decoded += given;
+        }
+        // What is wanted begins behind a folded line end, not before it.
+        while self.raw[self.at..].starts_with('\\') && step(&self.raw[self.at..]).1 == 0 {
+            self.at += step(&self.raw[self.at..]).0;
+        }
+        self.at.min(self.raw.len())
     }
-    // What is wanted begins behind a folded line end, not before it.
-    while raw[at..].starts_with('\\') && step(&raw[at..]).1 == 0 {
-        at += step(&raw[at..]).0;
-    }
-    at.min(raw.len())
 }
 
 /// Bytes taken from the file and bytes given to the value by what comes next.

@@ -32,7 +32,8 @@ impl<'t, 'c> Table<'t, 'c> {
         let mut meant = Vec::new();
         if !table.iter().all(|(key, _)| known.contains(&key.get_ref().as_ref())) {
             let unknown = entries(table).into_iter().filter(|entry| !known.contains(&entry.key));
-            meant.extend(unknown.filter_map(|entry| unknown_key(cx, &entry, &what, known)));
+            let worth_it = unknown.take_while(|_| !cx.is_hopeless());
+            meant.extend(worth_it.filter_map(|entry| unknown_key(cx, &entry, &what, known)));
         }
         Self { cx, table, what, place, meant }
     }
@@ -137,5 +138,6 @@ pub(super) fn texts<'t>(cx: &Cx<'_>, node: &Node<'t>, name: &str) -> Option<Vec<
         cx.wrong_type(node, name, "a list of texts");
         return None;
     };
-    Some(Node::items(array).filter_map(|item| text(cx, &item, &format!("{name}[]"))).collect())
+    let item_name = format!("{name}[]");
+    Some(Node::items(array).take_while(|_| !cx.is_hopeless()).filter_map(|item| text(cx, &item, &item_name)).collect())
 }

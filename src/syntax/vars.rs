@@ -1,5 +1,6 @@
 //! `[vars.*]`: the inputs of a formula.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use indexmap::IndexMap;
@@ -45,7 +46,7 @@ pub(super) struct Var<'t> {
 /// Reads all of them.
 pub(super) fn read<'t>(cx: &Cx<'_>, table: &'t DeTable<'t>) -> IndexMap<String, Var<'t>> {
     let mut vars = IndexMap::new();
-    for entry in entries(table) {
+    for entry in entries(table).into_iter().take_while(|_| !cx.is_hopeless()) {
         if !is_var_name(entry.key) {
             let problem = Diagnostic::error(codes::BAD_NAME, format!("`{}` is not a name that a var may have", entry.key));
             let problem = problem.at(entry.key_range.clone(), "");
@@ -127,7 +128,12 @@ fn read_pattern(cx: &Cx<'_>, table: &Table<'_, '_>) -> Option<String> {
         cx.report(problem.at(text.range, "").help("use `choices`, or let a step look at the value"));
         return None;
     }
-    if let Err(error) = regex::Regex::new(text.text) {
+    let Some(most) = cx.size_of_next_pattern() else {
+        let problem = Diagnostic::error(codes::BAD_PATTERN, "more patterns than a file may have").at(text.range, "one too many");
+        cx.report(problem.help("use `choices`, or let a step look at the value"));
+        return None;
+    };
+    if let Err(error) = regex::RegexBuilder::new(text.text).size_limit(most).build() {
         // The crate's text ends with the reason and repeats the pattern before it.
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -146,12 +152,13 @@ fn read_choices(cx: &Cx<'_>, table: &Table<'_, '_>, ty: Option<VarType>) -> Vec<
         return Vec::new();
     };
     let mut choices: Vec<String> = Vec::new();
-    for choice in &list {
-        if choices.iter().any(|known| known == choice.text) {
+    let mut seen = HashSet::new();
+    for choice in list.iter().take_while(|_| !cx.is_hopeless()) {
+        if seen.insert(choice.text) {
+            choices.push(choice.text.to_owned());
+        } else {
             let problem = Diagnostic::error(codes::BAD_VALUE, format!("`{}` is listed twice in `choices`", choice.text));
             cx.report(problem.at(choice.range.clone(), "again"));
-        } else {
-            choices.push(choice.text.to_owned());
         }
     }
     if list.is_empty() {

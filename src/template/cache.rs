@@ -8,28 +8,36 @@ use super::TemplateError;
 use super::ast::Compiled;
 use super::convert;
 
-/// Enough for a formula of a thousand steps; when it is full it starts anew.
+/// Templates, and bytes of their texts, that are kept: enough for a formula of a thousand steps. When it is full it starts anew.
 const CAPACITY: usize = 2_048;
+const BYTES: usize = 256 * 1024;
 
 /// Longer texts are rare and not worth keeping.
 const LONGEST: usize = 4_096;
 
+#[derive(Default)]
+struct Cache {
+    known: HashMap<Box<str>, Rc<Compiled>>,
+    bytes: usize,
+}
+
 thread_local! {
-    static CACHE: RefCell<HashMap<Box<str>, Rc<Compiled>>> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<Cache> = RefCell::default();
 }
 
 /// The template of that text.
 pub(super) fn compiled(text: &str) -> Result<Rc<Compiled>, TemplateError> {
-    if let Some(found) = CACHE.with_borrow(|cache| cache.get(text).cloned()) {
+    if let Some(found) = CACHE.with_borrow(|cache| cache.known.get(text).cloned()) {
         return Ok(found);
     }
     let compiled = Rc::new(convert::compile(text)?);
     if text.len() <= LONGEST {
         CACHE.with_borrow_mut(|cache| {
-            if cache.len() >= CAPACITY {
-                cache.clear();
+            if cache.known.len() >= CAPACITY || cache.bytes + text.len() > BYTES {
+                *cache = Cache::default();
             }
-            cache.insert(text.into(), Rc::clone(&compiled));
+            cache.bytes += text.len();
+            cache.known.insert(text.into(), Rc::clone(&compiled));
         });
     }
     Ok(compiled)

@@ -10,6 +10,7 @@ mod fmt;
 mod fuzz_corpus;
 mod gate;
 mod guide;
+mod hostile;
 mod info;
 mod lsp;
 mod mend;
