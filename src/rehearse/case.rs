@@ -9,6 +9,7 @@ use formula_steps::world::fake::State;
 use serde_json::Value;
 use toml::Spanned;
 
+use super::calls::{CALLS, Failing};
 use super::control::{Fault, is_of};
 use super::file::{Answer, Deed, Expect, FaultFile, TestFile};
 use super::stubs::Act;
@@ -260,7 +261,32 @@ fn fault_of(fault: &FaultFile, problems: &mut Vec<Diagnostic>) -> Option<Fault> 
         return None;
     };
     let left = if fault.always { None } else { Some(fault.times) };
-    Some(Fault { step: fault.step.get_ref().clone(), left, after: fault.after, error })
+    let call = fault.call.as_ref().and_then(|call| {
+        if !CALLS.contains(&call.get_ref().as_str()) {
+            let problem = Diagnostic::error(codes::TEST_NAME, format!("steps make no call `{}`", call.get_ref()));
+            problems.push(problem.at(call.span(), "no such call").help(call_help(call.get_ref())));
+        }
+        Failing::new(call.get_ref(), fault.with.get_ref())
+    });
+    Some(Fault { step: fault.step.get_ref().clone(), left, after: fault.after, error, call })
+}
+
+/// The call that was probably meant, or those of its port.
+fn call_help(name: &str) -> String {
+    if let Some(near) = nearest(name, CALLS) {
+        return format!("did you mean `{near}`?");
+    }
+    let (port, call) = name.split_once('.').unwrap_or((name, name));
+    let like: Vec<String> = CALLS
+        .iter()
+        .filter(|known| known.split_once('.').is_some_and(|(of, what)| of == port || what == call))
+        .map(|known| format!("`{known}`"))
+        .collect();
+    if like.is_empty() {
+        "a port and what is asked of it, such as `git.push`, `docker.push`, `http.request`".to_owned()
+    } else {
+        format!("there are {}", like.join(", "))
+    }
 }
 
 fn by_status(words: &str) -> StepError {

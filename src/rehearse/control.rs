@@ -7,6 +7,7 @@ use formula_steps::contract::StepError;
 use formula_steps::world::fake::FakeWorld;
 use serde_json::Value;
 
+use super::calls::{Calls, Failing};
 use super::compare;
 use crate::model::{Envelope, Event};
 
@@ -49,6 +50,8 @@ pub(super) struct Fault {
     /// The effect takes place before.
     pub after: bool,
     pub error: StepError,
+    /// It strikes calls of a port while the step is at work, not the step.
+    pub call: Option<Failing>,
 }
 
 /// What outlives the machine because it is no part of it.
@@ -69,6 +72,7 @@ pub(super) struct Moment {
 #[derive(Default)]
 struct Inner {
     known: Known,
+    calls: Calls,
     undoing: HashSet<String>,
     marks: Vec<Mark>,
     /// Changes of the world before each batch of the journal, and its entries with that batch.
@@ -151,7 +155,37 @@ impl Control {
 
     /// What is known beside the run by now.
     pub(super) fn known(&self) -> Known {
-        self.lock().known.clone()
+        let mut inner = self.lock();
+        self.settle_calls(&mut inner);
+        inner.known.clone()
+    }
+
+    /// Takes note of the calls that have failed as they should.
+    fn settle_calls(&self, inner: &mut Inner) {
+        for (number, left) in inner.calls.left(&self.fake) {
+            inner.known.faults[number].left = Some(left);
+        }
+    }
+
+    /// A step is at work: from now on calls fail that are to fail in it.
+    pub(super) fn begin_calls(&self, step: &str) {
+        let inner = &mut *self.lock();
+        for (number, fault) in inner.known.faults.iter().enumerate().filter(|(_, fault)| is_of(step, &fault.step)) {
+            if let Some(failing) = fault.call.as_ref().filter(|_| fault.left != Some(0)) {
+                inner.calls.begin(&self.fake, number, failing, fault.left, fault.after);
+            }
+        }
+    }
+
+    /// It no longer is.
+    pub(super) fn end_calls(&self, step: &str) {
+        let mut inner = self.lock();
+        self.settle_calls(&mut inner);
+        for number in 0..inner.known.faults.len() {
+            if is_of(step, &inner.known.faults[number].step) {
+                inner.calls.end(&self.fake, number);
+            }
+        }
     }
 
     /// Fields that steps changed which a rollback leaves alone, by step.
@@ -181,6 +215,7 @@ impl Control {
                 }
                 What::End => self.ends(&mut inner, &step, success),
             }
+            self.settle_calls(&mut inner);
             let (world, known) = if keeps { (Some(self.fake.fork()), inner.known.clone()) } else { (None, Known::default()) };
             inner.marks.push(Mark { step, what, changes, before, with: before + entries.len(), world, known });
         }
@@ -203,7 +238,7 @@ impl Control {
     /// A failure that was asked for, if it is due.
     pub(super) fn fault(&self, step: &str, after: bool) -> Option<StepError> {
         let mut inner = self.lock();
-        let due = |fault: &&mut Fault| is_of(step, &fault.step) && fault.after == after && fault.left != Some(0);
+        let due = |fault: &&mut Fault| fault.call.is_none() && is_of(step, &fault.step) && fault.after == after && fault.left != Some(0);
         let fault = inner.known.faults.iter_mut().find(due)?;
         fault.left = fault.left.map(|left| left - 1);
         Some(fault.error.clone())

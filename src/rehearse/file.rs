@@ -206,12 +206,14 @@ pub(super) enum Answer {
     Expire,
 }
 
-/// A step that fails.
+/// A step that fails, or a call of a port within it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FaultFile {
     /// The step.
     pub step: Spanned<String>,
+    /// The call that fails while the step is at work, such as `registry.manifest`; the step as a whole where it is left out.
+    pub call: Option<Spanned<String>>,
     /// How often it fails.
     #[serde(default = "once")]
     pub times: u32,

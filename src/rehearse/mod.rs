@@ -8,6 +8,7 @@
 //! A death is not a call that fails. What stays of a run is what the journal had acknowledged, and the world as it was at that very moment; both
 //! are kept while the uninterrupted run goes on, and a new driver goes on from them as it would after a power cut.
 
+mod calls;
 mod case;
 mod compare;
 mod control;
@@ -151,7 +152,7 @@ fn of_case(mut case: Case, options: &Options) -> Result<CaseReport, Error> {
             return Err(Error::Unknown(format!("the plan has no step `{step}`{}", near.unwrap_or_default())));
         }
         let error = formula_steps::contract::StepError::permanent("it fails, as `--fail` asks for");
-        case.faults.insert(0, Fault { step: step.clone(), left: None, after: false, error });
+        case.faults.insert(0, Fault { step: step.clone(), left: None, after: false, error, call: None });
         case.expect = None;
     }
     let broken = |message| Error::Broken { case: case.name.clone(), message };

@@ -107,9 +107,14 @@ impl Stage for Props {
         self.kinds.iter().copied().find(|kind| kind.meta().kind == name)
     }
     fn begins(&self, step: &str) -> Option<StepError> {
-        self.control.fault(step, false)
+        let error = self.control.fault(step, false);
+        if error.is_none() {
+            self.control.begin_calls(step);
+        }
+        error
     }
     fn ended(&self, step: &str, result: &Result<Value, StepError>) -> Option<StepError> {
+        self.control.end_calls(step);
         let output = result.as_ref().ok()?;
         self.control.note_end(step, output);
         self.control.fault(step, true)

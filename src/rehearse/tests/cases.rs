@@ -76,6 +76,26 @@ fn a_fault_that_goes_away_is_retried_and_one_that_stays_is_told() {
 }
 
 #[test]
+fn a_call_that_fails_is_taken_by_its_kind_and_a_retry_gets_over_it() {
+    let retried = format!("{SHELL}retry = {{ attempts = 2, wait = \"1s\" }}\n");
+    let call =
+        |with: &str, times: u32| format!("fault = [{{ step = \"note\", call = \"files.write\", with = {with}, times = {times} }}]\n{STUB}");
+    let case = only(try_both(&retried, &call("503", 1)));
+    assert!(case.is_sound(), "{:?} {:?}", bad(&case), case.unmet);
+    assert_eq!(case.outcome, "done");
+    // Twice is once too often, and what is refused is not tried again.
+    for (with, times) in [("503", 2), ("403", 1)] {
+        let held = format!("{}[expect]\noutcome = \"held\"\nstates = {{ note = \"failed\" }}\n", call(with, times));
+        let case = only(try_both(&retried, &held));
+        assert_eq!(case.unmet, [] as [String; 0], "{with}");
+        assert!(case.failure.as_ref().unwrap().contains("as the test file says"), "{:?}", case.failure);
+    }
+    let error = try_both(SHELL, &format!("fault = [{{ step = \"note\", call = \"push\", with = 503 }}]\n{STUB}")).unwrap_err();
+    assert!(told(&error).contains("steps make no call `push`"), "{}", told(&error));
+    assert!(told(&error).contains("`docker.push`, `git.push`"), "{}", told(&error));
+}
+
+#[test]
 fn a_failing_step_shows_what_is_taken_back() {
     let formula = SHELL.replacen("name = \"sample\"\n", "name = \"sample\"\non_failure = \"rollback\"\n", 1);
     let fail = Options { fail: Some("note".into()), ..Options::default() };
