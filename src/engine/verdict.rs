@@ -17,7 +17,7 @@ impl RunState {
         let failure = failure.filter(|_| outcome != Outcome::Done);
         let asking = || self.queues.asking.first().copied().filter(|_| outcome == Outcome::Held);
         let told = failure.as_ref().map(|failure| failure.step).or_else(asking);
-        let runbook = told.and_then(|step| self.plan.runbook(&self.plan.step(step).id));
+        let runbook = told.map(|step| self.plan.runbook(&self.plan.step(step).id));
         Verdict {
             run: Some(run.clone()),
             outcome,

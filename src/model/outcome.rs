@@ -94,7 +94,7 @@ pub struct Verdict {
     /// Commands that make sense now.
     pub next: Vec<String>,
     /// Where it stands what the step that holds or failed does, how it fails and what to type then: a page of this program's source and its
-    /// anchor, for the formulas that come with it. `formula docs NAME` writes that of any other.
+    /// anchor, for the formulas that come with it, and `formula docs NAME`, which writes it, for any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runbook: Option<String>,
 }

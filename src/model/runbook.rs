@@ -16,10 +16,13 @@ pub fn anchor(step: &str) -> String {
 }
 
 impl Plan {
-    /// Where it stands what a step does, how it fails and what to type then; None for formulas whose page is not part of the program's
-    /// source: `formula docs NAME` makes it.
-    pub fn runbook(&self, step: &str) -> Option<String> {
-        self.formula_path.starts_with(SHIPPED).then(|| format!("{RUNBOOKS}/{}.md#{}", self.formula, anchor(step)))
+    /// Where it stands what a step does, how it fails and what to type then: a place in the program's source for formulas that come with
+    /// it, and for others the command that writes the page.
+    pub fn runbook(&self, step: &str) -> String {
+        if self.formula_path.starts_with(SHIPPED) {
+            return format!("{RUNBOOKS}/{}.md#{}", self.formula, anchor(step));
+        }
+        format!("formula docs {}", self.formula)
     }
 }
 

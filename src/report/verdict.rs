@@ -40,5 +40,8 @@ pub fn verdict_lines(run: &RunId, verdict: &Verdict, done: &str, style: Style) -
         let lead = if index == 0 { "next:" } else { "  or:" };
         lines.push(format!("  {} {next}", style.paint(lead, "36")));
     }
+    if let Some(runbook) = verdict.runbook.as_ref().filter(|_| verdict.outcome != Outcome::Done) {
+        lines.push(format!("  {} {runbook}", style.dim("about this step:")));
+    }
     lines
 }

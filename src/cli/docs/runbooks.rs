@@ -79,7 +79,7 @@ mod tests {
             let plan = crate::plan::plan(&formula, &inputs, &Builtin::default(), &mut load).unwrap();
             assert!(!plan.steps.is_empty());
             for step in &plan.steps {
-                let named = plan.runbook(&step.id).unwrap();
+                let named = plan.runbook(&step.id);
                 let (path, at) = named.split_once('#').unwrap();
                 assert_eq!(path, format!("{RUNBOOKS}/{name}.md"));
                 assert!(there.contains(at) && at == anchor(&step.id), "{named}");
