@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 # Not optimised: it is built in half the time, and a demonstration waits for nothing else.
 export CARGO_PROFILE_DEV_DEBUG=0
-formula=${FORMULA:-}; [ -n "$formula" ] || { cargo build --locked --quiet --bin formula; formula=$PWD/target/debug/formula; }
+formula=${FORMULA:-}; [ -n "$formula" ] || { cargo build --locked --quiet --bin formula; formula=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/formula; }
 
 demo=$(mktemp -d)
 trap 'rm -rf "$demo"' EXIT
