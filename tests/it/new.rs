@@ -110,6 +110,10 @@ fn who_stops_or_says_no_has_nothing_written() {
     terminal.wait_for("What does it do, in one line?").press("\r").wait_for("Begin with").press("\u{3}");
     assert_eq!(terminal.end(), Some(130), "{}", terminal.screen);
     assert!(terminal.screen.contains("\u{1b}[?25h"), "the cursor is back: {:?}", terminal.screen);
+    // Typed ahead, while no question reads.
+    let mut terminal = Terminal::start(&sandbox, &["new", "a"]);
+    terminal.wait_for("What does it do, in one line?").press("\r\u{3}");
+    assert_eq!(terminal.end(), Some(130), "{}", terminal.screen);
     let mut terminal = Terminal::start(&sandbox, &["new", "a", "--describe", "x", "--kind", "shell", "--var", "a=b"]);
     terminal.wait_for("and its test?").press("n");
     assert_eq!(terminal.end(), Some(21), "{}", terminal.screen);

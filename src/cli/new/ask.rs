@@ -6,7 +6,7 @@ use dialoguer::console::Term;
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Confirm, Error, Input, MultiSelect, Select};
 use formula_steps::contract::Effect;
-
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::var::Var;
@@ -23,6 +23,7 @@ pub(super) fn ask(app: &App, args: &Args, file: &Path) -> Result<Args, Failure> 
     // Ctrl-C would end the program with the cursor hidden; with somebody listening it is an error of the question instead.
     let runtime = app.runtime()?;
     let _listening = runtime.block_on(async { signal(SignalKind::interrupt()) });
+    let _key = CtrlCIsAKey::new();
     let terminal = Term::stderr();
     let asked = questions(args, file, &terminal);
     // A question that was broken off may have hidden it.
@@ -31,6 +32,27 @@ pub(super) fn ask(app: &App, args: &Args, file: &Path) -> Result<Args, Failure> 
         std::io::ErrorKind::Interrupted => Failure::new(130, "stopped, nothing was written"),
         _ => Failure::usage(format!("cannot ask: {error}")).hint("`--yes` asks nothing, the flags say everything"),
     })?
+}
+
+/// As long as it lives, Ctrl-C stays in the input until a question reads it. Between two questions the terminal would make a signal of it,
+/// of which the next one would know nothing.
+struct CtrlCIsAKey(Option<Termios>);
+
+impl CtrlCIsAKey {
+    fn new() -> Self {
+        let Ok(before) = tcgetattr(std::io::stdin()) else { return Self(None) };
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ISIG);
+        Self(tcsetattr(std::io::stdin(), OptionalActions::Drain, &now).is_ok().then_some(before))
+    }
+}
+
+impl Drop for CtrlCIsAKey {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, before);
+        }
+    }
 }
 
 fn questions(args: &Args, file: &Path, terminal: &Term) -> Result<Result<Args, Failure>, Error> {

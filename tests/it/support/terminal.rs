@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Child;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,12 +75,18 @@ impl Terminal {
     }
 
     /// Waits for the end; gives the exit code.
+    #[track_caller]
     pub fn end(&mut self) -> Option<i32> {
-        let code = self.child.wait().expect("it ends").code();
-        while let Ok(bytes) = self.shown.recv_timeout(LIMIT) {
-            self.screen.push_str(&String::from_utf8_lossy(&bytes));
+        let begun = Instant::now();
+        // The terminal is closed by the end of the program.
+        loop {
+            match self.shown.recv_timeout(LIMIT.saturating_sub(begun.elapsed())) {
+                Ok(bytes) => self.screen.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{}", self.screen),
+            }
         }
-        code
+        self.child.wait().expect("it ends").code()
     }
 }
 
