@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use formula_steps::world::real::RealFiles;
 use formula_steps::world::{Secret, World};
 
 use super::failure::Failure;
@@ -82,7 +83,9 @@ impl App {
     pub fn world(&self, mark: &str) -> World {
         let mut env = self.env.clone();
         env.insert(crate::backend::MARK.into(), mark.into());
-        formula_steps::world::real::world(&env)
+        let mut world = formula_steps::world::real::world(&env);
+        world.files = Arc::new(RealFiles::new().noting(self.state_dir.join("unfinished"), mark.to_owned()));
+        world
     }
 
     /// The backend on this machine.

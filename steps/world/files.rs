@@ -68,6 +68,12 @@ pub trait Files: Send + Sync {
     /// an existing one keeps its mode and owner unless `force_mode`.
     async fn write(&self, root: &Path, path: &Path, bytes: &[u8], mode: u32, force_mode: bool) -> PortResult<()>;
 
+    /// Takes away the temporary files that the driver with this mark left when it was killed in the middle of [`Files::write`]. For whoever
+    /// takes over from a driver that is dead; where nothing was left, it does nothing.
+    async fn sweep(&self, _mark: &str) -> PortResult<()> {
+        Ok(())
+    }
+
     /// Makes a folder if it is missing, and closes it to all but its owner.
     async fn private_folder(&self, root: &Path, folder: &Path) -> PortResult<()>;
 

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use crate::power::{tools, with_tools};
 use crate::support::{Ran, Sandbox, announce, formula, strace_or_skip, traced_formula};
@@ -40,6 +41,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("unlink,unlinkat", &["EIO", "EROFS"]),
     ("rename,renameat,renameat2", &["EIO", "ENOSPC"]),
     ("linkat", &["ENOSPC", "EMLINK"]),
+    ("symlinkat", &["ENOSPC", "EIO"]),
     ("flock", &["ENOLCK", "EINTR"]),
     ("fchmod,fchown", &["EPERM", "EIO"]),
     ("clone,clone3,fork,vfork", &["EAGAIN", "ENOMEM"]),
@@ -77,7 +79,7 @@ struct Count {
 struct Sweep {
     sandbox: Sandbox,
     /// The project before.
-    start: Vec<(std::path::PathBuf, Option<Vec<u8>>)>,
+    start: Vec<(PathBuf, Entry)>,
     /// Its files in the end.
     end: BTreeMap<String, String>,
     count: Count,
@@ -98,6 +100,8 @@ impl Sweep {
         let mut sweep = Self { sandbox, start, end: BTreeMap::new(), count: Count::default(), findings: Vec::new() };
         sweep.clean().exits(0);
         sweep.end = sweep.files();
+        let names: Vec<_> = sweep.end.keys().map(String::as_str).collect();
+        assert_eq!(names, [".env", "conf/x.json", "formulas/faults.toml", "ledger"], "nothing half made is left");
         sweep
     }
 
@@ -106,22 +110,23 @@ impl Sweep {
     }
 
     fn files(&self) -> BTreeMap<String, String> {
-        let mut files = self.sandbox.files();
-        files.retain(|path, _| Path::new(path).extension().is_none_or(|ending| ending != "tmp"));
-        files
+        self.sandbox.files()
     }
 
     fn reset(&self) {
         let work = self.sandbox.work();
         fs::remove_dir_all(&work).and_then(|()| fs::create_dir(&work)).expect("it is ours");
-        for (path, content) in &self.start {
-            use std::os::unix::fs::PermissionsExt as _;
-            match content {
-                None => fs::create_dir(path).expect("its folder is there"),
-                Some(bytes) => fs::write(path, bytes).expect("its folder is there"),
+        for (path, entry) in &self.start {
+            match entry {
+                Entry::Folder => fs::create_dir(path).expect("its folder is there"),
+                Entry::File(bytes) => fs::write(path, bytes).expect("its folder is there"),
+                Entry::Link(target) => {
+                    symlink(target, path).expect("its folder is there");
+                    continue;
+                }
             }
             if path.starts_with(work.join(".formula")) {
-                let mode = if content.is_none() { 0o700 } else { 0o600 };
+                let mode = if matches!(entry, Entry::Folder) { 0o700 } else { 0o600 };
                 fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
             }
         }
@@ -216,14 +221,23 @@ fn is_elsewhere(line: &str, calls: &str) -> bool {
         .any(|place| line.contains(place))
 }
 
-fn snapshot(folder: &Path, into: &mut Vec<(std::path::PathBuf, Option<Vec<u8>>)>) {
+/// What is at a path.
+enum Entry {
+    Folder,
+    File(Vec<u8>),
+    Link(PathBuf),
+}
+
+fn snapshot(folder: &Path, into: &mut Vec<(PathBuf, Entry)>) {
     for entry in fs::read_dir(folder).expect("the sandbox is readable").flatten() {
         let path = entry.path();
-        if path.is_dir() {
-            into.push((path.clone(), None));
+        if path.is_symlink() {
+            into.push((path.clone(), Entry::Link(fs::read_link(&path).expect("the sandbox is readable"))));
+        } else if path.is_dir() {
+            into.push((path.clone(), Entry::Folder));
             snapshot(&path, into);
         } else {
-            into.push((path.clone(), Some(fs::read(&path).expect("the sandbox is readable"))));
+            into.push((path.clone(), Entry::File(fs::read(&path).expect("the sandbox is readable"))));
         }
     }
 }

@@ -135,9 +135,16 @@ impl LocalBackend {
             }
         };
         if let Some(dead) = lock.left_behind() {
-            self.no_orphans(&dead.holder).await?;
+            self.clear(&dead.holder).await?;
         }
         Ok(Some(lock))
+    }
+
+    /// Waits until no child of a dead driver is at work, and takes away what it left half made.
+    async fn clear(&self, dead: &Holder) -> Result<(), Error> {
+        self.no_orphans(dead).await?;
+        let swept = self.0.world.files.sweep(&dead.mark()).await;
+        swept.map_err(|error| Error::StateDir(format!("what a driver that was cut off left in it: {error}")))
     }
 
     async fn no_orphans(&self, dead: &Holder) -> Result<(), Error> {
@@ -272,7 +279,7 @@ impl LocalBackend {
         if let Some(dead) = self.0.journal.holder(run)?
             && self.0.stage.is_none()
         {
-            self.no_orphans(&dead).await?;
+            self.clear(&dead).await?;
         }
         let last_request = self.0.journal.requests(run, 0)?.last().map_or(0, |(number, _)| *number);
         let lease = self.0.journal.acquire(run, &self.0.holder)?;

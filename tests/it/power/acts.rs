@@ -53,6 +53,9 @@ pub struct Story {
     pub paths: Vec<PathBuf>,
 }
 
+/// What the content of a symbolic link begins with here; its target follows.
+pub const LINK: &[u8] = b"\0link:";
+
 /// An open file: several descriptors may share it.
 #[derive(Clone)]
 struct Opened {
@@ -250,6 +253,15 @@ impl Reader<'_> {
             "rename" => self.rename(call, (None, 0), (None, 1)),
             "renameat" | "renameat2" => self.rename(call, (Some(0), 1), (Some(2), 3)),
             "linkat" => self.link(call),
+            "symlinkat" => {
+                if let Some(path) = self.path(call, Some(1), 2) {
+                    let name = self.name(&path);
+                    let inode = self.new_inode(path, false);
+                    // Its text comes with its name, whole.
+                    self.story.contents[inode] = [LINK, call.text(0).as_bytes()].concat();
+                    self.act(call, What::Link { name, inode });
+                }
+            }
             "clone" | "clone3" | "fork" | "vfork" | "sync_file_range" => {}
             other => {
                 let known = call.args.iter().filter_map(|argument| argument.split_once('<'));

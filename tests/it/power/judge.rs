@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use formula::journal::{Journal as _, SqliteJournal};
 use serde_json::Value;
 
-use super::acts::{Story, What};
+use super::acts::{LINK, Story, What};
 use super::disk::{Content, Disk, Forget, State, Tree};
 
 /// The journal and what SQLite keeps beside it, below the root.
@@ -213,14 +213,20 @@ fn file<'a>(tree: &'a Tree, path: &str) -> Option<&'a Content> {
 
 /// Puts a state on a real disk.
 pub fn lay_out(tree: &Tree, root: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     let mode = |path: &PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
     fs::remove_dir_all(root).and_then(|()| fs::create_dir(root)).expect("it is ours");
     for (path, content) in tree {
         let to = root.join(path);
-        match content {
+        match content.as_ref().map(|content| (content, content.bytes.strip_prefix(LINK))) {
             None => fs::create_dir(&to).expect("its folder is there"),
-            Some(content) => fs::write(&to, content.bytes.as_ref()).expect("its folder is there"),
+            Some((_, Some(target))) => {
+                symlink(OsStr::from_bytes(target), &to).expect("its folder is there");
+                continue;
+            }
+            Some((content, None)) => fs::write(&to, content.bytes.as_ref()).expect("its folder is there"),
         }
         if path.starts_with(".formula") {
             mode(&to, if content.is_none() { 0o700 } else { 0o600 });

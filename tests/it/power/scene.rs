@@ -236,7 +236,9 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the sandbox is writable");
     for entry in fs::read_dir(from).expect("the sandbox is readable").flatten() {
         let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
+        if entry.path().is_symlink() {
+            symlink(fs::read_link(entry.path()).expect("the sandbox is readable"), &to).expect("the sandbox is writable");
+        } else if entry.path().is_dir() {
             copy(&entry.path(), &to);
         } else {
             fs::copy(entry.path(), &to).expect("the sandbox is writable");

@@ -8,6 +8,7 @@ mod lock;
 mod replace;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod walk;
 
 use std::fs::File;
@@ -21,18 +22,28 @@ use rustix::io::Errno;
 
 use self::errors::{cannot, changed};
 use self::lock::Locks;
+use self::unfinished::Unfinished;
 use crate::world::{Entry, FileContent, Files, PortError, PortErrorKind, PortResult};
 
 /// Files as the operating system keeps them.
 #[derive(Debug, Clone, Default)]
 pub struct RealFiles {
     locks: Arc<Locks>,
+    unfinished: Option<Unfinished>,
 }
 
 impl RealFiles {
     /// The operating system's files.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same with a folder in which every temporary name is noted, so that [`Files::sweep`] finds it after a kill. It is made when it
+    /// is needed. Drivers share it; `mark` tells them apart.
+    #[must_use]
+    pub fn noting(mut self, folder: PathBuf, mark: String) -> Self {
+        self.unfinished = Some(Unfinished::new(folder, mark));
+        self
     }
 }
 
@@ -55,12 +66,18 @@ impl Files for RealFiles {
     }
 
     async fn write(&self, root: &Path, path: &Path, bytes: &[u8], mode: u32, force_mode: bool) -> PortResult<()> {
-        let bytes = bytes.to_vec();
+        let (bytes, notes) = (bytes.to_vec(), self.unfinished.clone());
         aside(root, path, move |root, path| {
             let place = walk::place(root, path, true)?.expect("its folders are made");
-            replace::replace(&place, path, &bytes, mode, force_mode)
+            let content = replace::Content { bytes: &bytes, mode, force_mode };
+            replace::replace(&place, path, &content, notes.as_ref())
         })
         .await
+    }
+
+    async fn sweep(&self, mark: &str) -> PortResult<()> {
+        let (Some(unfinished), mark) = (self.unfinished.clone(), mark.to_owned()) else { return Ok(()) };
+        aside(Path::new("."), Path::new("."), move |_, _| unfinished.sweep(&mark)).await
     }
 
     async fn private_folder(&self, root: &Path, folder: &Path) -> PortResult<()> {

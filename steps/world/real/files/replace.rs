@@ -1,6 +1,6 @@
 //! Replacing a file in one step: whoever reads it meets the old bytes or the new ones, after a power cut too.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fst
 use rustix::io::Errno;
 
 use super::errors::cannot;
+use super::unfinished::{END, Note, Unfinished};
 use super::walk::{Place, readable};
 use crate::world::{PortError, PortErrorKind, PortResult};
 
@@ -19,8 +20,16 @@ const CLOSED: u32 = 0o600;
 /// Tries to find a name that is not taken.
 const NAMES: usize = 16;
 
-/// Puts `bytes` in place. `mode` is that of a new file, or of any where `force_mode`.
-pub(super) fn replace(place: &Place, path: &Path, bytes: &[u8], mode: u32, force_mode: bool) -> PortResult<()> {
+/// The bytes and mode that a file gets. `mode` is that of a new file, or of any where `force_mode`.
+pub(super) struct Content<'a> {
+    pub bytes: &'a [u8],
+    pub mode: u32,
+    pub force_mode: bool,
+}
+
+/// Puts the content in place. A kill leaves the old file or the new one, and at most a temporary name that is noted in `notes`.
+pub(super) fn replace(place: &Place, path: &Path, content: &Content<'_>, notes: Option<&Unfinished>) -> PortResult<()> {
+    let Content { bytes, mode, force_mode } = *content;
     let old = place.file(path)?;
     let mode = old.filter(|_| !force_mode).map_or(mode, |old| old.st_mode) & 0o7777;
     // First what may be refused: without a sync of the folder the rename would not be durable.
@@ -31,11 +40,12 @@ pub(super) fn replace(place: &Place, path: &Path, bytes: &[u8], mode: u32, force
         fchmod(&*file, Mode::from_raw_mode(mode)).map_err(|error| cannot("set the mode of", path, error))?;
         fsync(&*file).map_err(|error| cannot("make durable", path, error))
     };
-    let temporary = match Temporary::unnamed(&folder, place, fill)? {
-        Some(temporary) => temporary,
-        None => Temporary::named(&folder, place, path, fill)?,
-    };
-    temporary.publish(&place.name).map_err(|error| cannot("replace", path, error))?;
+    let beside = Beside { folder: &folder, place, path, notes };
+    match beside.unnamed(old.is_none(), fill)? {
+        Unnamed::Placed => {}
+        Unnamed::Linked(temporary) => temporary.publish(&place.name).map_err(|error| cannot("replace", path, error))?,
+        Unnamed::Impossible => beside.named(fill)?.publish(&place.name).map_err(|error| cannot("replace", path, error))?,
+    }
     fsync(&folder).map_err(|error| cannot("make durable the folder of", path, error))
 }
 
@@ -63,36 +73,79 @@ fn keep_owner(file: &File, path: &Path, old: Option<&Stat>) -> PortResult<()> {
     })
 }
 
+/// Where a new file is made: in the folder of the one that it replaces.
+struct Beside<'a> {
+    folder: &'a OwnedFd,
+    place: &'a Place,
+    path: &'a Path,
+    notes: Option<&'a Unfinished>,
+}
+
+/// What became of a file that was made without a name.
+enum Unnamed<'a> {
+    /// It has the name it is for.
+    Placed,
+    /// Something else has that name: it has one of its own.
+    Linked(Temporary<'a>),
+    /// The file system (or a system without `/proc`) cannot do that.
+    Impossible,
+}
+
 /// A complete file under a name of its own, which goes unless it is published.
 struct Temporary<'a> {
     folder: &'a OwnedFd,
     name: Option<OsString>,
+    /// Dropped last, when the name is gone.
+    _note: Option<Note>,
 }
 
-impl<'a> Temporary<'a> {
-    /// Makes the file and has it filled before it gets a name, so that a kill leaves nothing behind. None where the file system
-    /// (or a system without `/proc`) cannot do that.
-    fn unnamed(folder: &'a OwnedFd, place: &Place, fill: impl Fn(&mut File) -> PortResult<()>) -> PortResult<Option<Self>> {
+impl<'a> Beside<'a> {
+    /// Makes the file and has it filled before it gets a name. Where nothing has the name that it is for (`free`) it gets that one, and
+    /// there is no moment at which a kill would leave another.
+    fn unnamed(&self, free: bool, fill: impl Fn(&mut File) -> PortResult<()>) -> PortResult<Unnamed<'a>> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let Ok(file) = openat(folder, ".", flags, Mode::from_raw_mode(CLOSED)) else { return Ok(None) };
+        let Ok(file) = openat(self.folder, ".", flags, Mode::from_raw_mode(CLOSED)) else { return Ok(Unnamed::Impossible) };
         let mut file = File::from(file);
         fill(&mut file)?;
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let linked = fresh(place, |name| linkat(CWD, &*source, folder, name, AtFlags::SYMLINK_FOLLOW));
-        Ok(linked.ok().map(|((), name)| Self { folder, name: Some(name) }))
+        let link = |name: &OsStr| linkat(CWD, &*source, self.folder, name, AtFlags::SYMLINK_FOLLOW);
+        if free && link(&self.place.name).is_ok() {
+            return Ok(Unnamed::Placed);
+        }
+        Ok(self.fresh(|name| link(name)).map_or(Unnamed::Impossible, |((), temporary)| Unnamed::Linked(temporary)))
     }
 
     /// Makes the file under its temporary name and has it filled.
-    fn named(folder: &'a OwnedFd, place: &Place, path: &Path, fill: impl Fn(&mut File) -> PortResult<()>) -> PortResult<Self> {
+    fn named(&self, fill: impl Fn(&mut File) -> PortResult<()>) -> PortResult<Temporary<'a>> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        let made = fresh(place, |name| openat(folder, name, flags, Mode::from_raw_mode(CLOSED)));
-        let (file, name) = made.map_err(|error| cannot("make a file beside", path, error))?;
-        let temporary = Self { folder, name: Some(name) };
+        let made = self.fresh(|name| openat(self.folder, name, flags, Mode::from_raw_mode(CLOSED)));
+        let (file, temporary) = made.map_err(|error| cannot("make a file beside", self.path, error))?;
         fill(&mut File::from(file))?;
         Ok(temporary)
     }
 
-    fn publish(mut self, name: &OsString) -> Result<(), Errno> {
+    /// Makes something under a name beside the file that nobody has.
+    fn fresh<T>(&self, make: impl Fn(&OsStr) -> Result<T, Errno>) -> Result<(T, Temporary<'a>), Errno> {
+        let mut error = Errno::EXIST;
+        for _ in 0..NAMES {
+            let mut name = OsString::from(".");
+            // A long name is cut so that the temporary one is no longer than the file system takes.
+            let shown = self.place.name.to_string_lossy();
+            name.push(shown.chars().take(40).collect::<String>());
+            name.push(format!(".{:016x}{END}", RandomState::new().build_hasher().finish()));
+            let note = self.notes.map_or(Ok(None), |notes| notes.note(self.folder, &name))?;
+            match make(&name) {
+                Err(Errno::EXIST) => error = Errno::EXIST,
+                Err(other) => return Err(other),
+                Ok(made) => return Ok((made, Temporary { folder: self.folder, name: Some(name), _note: note })),
+            }
+        }
+        Err(error)
+    }
+}
+
+impl Temporary<'_> {
+    fn publish(mut self, name: &OsStr) -> Result<(), Errno> {
         let own = self.name.clone().expect("only this takes it");
         renameat(self.folder, &own, self.folder, name)?;
         self.name = None;
@@ -109,24 +162,6 @@ impl Drop for Temporary<'_> {
     }
 }
 
-/// Makes something under a name beside the file that nobody has.
-fn fresh<T>(place: &Place, make: impl Fn(&OsString) -> Result<T, Errno>) -> Result<(T, OsString), Errno> {
-    let mut error = Errno::EXIST;
-    for _ in 0..NAMES {
-        let mut name = OsString::from(".");
-        // A long name is cut so that the temporary one is no longer than the file system takes.
-        let shown = place.name.to_string_lossy();
-        name.push(shown.chars().take(40).collect::<String>());
-        name.push(format!(".{:016x}.tmp", RandomState::new().build_hasher().finish()));
-        match make(&name) {
-            Err(Errno::EXIST) => error = Errno::EXIST,
-            Err(other) => return Err(other),
-            Ok(made) => return Ok((made, name)),
-        }
-    }
-    Err(error)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -141,17 +176,18 @@ mod tests {
         let place = place(root.path(), path, true).unwrap().unwrap();
         let folder = readable(&place.folder).unwrap();
         let names = || std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        let beside = Beside { folder: &folder, place: &place, path, notes: None };
         let fill = |file: &mut File| {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, CLOSED);
             write(file, path, b"text")
         };
         let failing = |_: &mut File| Err(PortError::failed("no"));
         let unnamed = |publish: bool| {
-            let made = Temporary::unnamed(&folder, &place, fill).unwrap().expect("the usual file systems can");
+            let Unnamed::Linked(made) = beside.unnamed(false, fill).unwrap() else { panic!("the usual file systems can") };
             publish.then(|| made.publish(&place.name).unwrap());
         };
         let named = |publish: bool| {
-            let made = Temporary::named(&folder, &place, path, fill).unwrap();
+            let made = beside.named(fill).unwrap();
             publish.then(|| made.publish(&place.name).unwrap());
         };
         for way in [&unnamed as &dyn Fn(bool), &named] {
@@ -162,7 +198,11 @@ mod tests {
             assert_eq!(std::fs::read_to_string(root.path().join("file")).unwrap(), "text");
             std::fs::remove_file(root.path().join("file")).unwrap();
         }
-        assert!(Temporary::unnamed(&folder, &place, failing).is_err() && Temporary::named(&folder, &place, path, failing).is_err());
+        assert!(beside.unnamed(true, failing).is_err() && beside.named(failing).is_err());
         assert!(names().is_empty());
+        // Where the name is free it is taken at once; where somebody else was faster, nothing is lost.
+        assert!(matches!(beside.unnamed(true, fill).unwrap(), Unnamed::Placed));
+        assert!(matches!(beside.unnamed(true, fill).unwrap(), Unnamed::Linked(_)));
+        assert_eq!(names(), ["file"]);
     }
 }

@@ -379,3 +379,27 @@ async fn an_entry_is_told_without_following_it() {
     assert_eq!(entry("../secret").await.unwrap_err().kind, PortErrorKind::Invalid);
     assert!(at.files.free_space(&at.root).await.unwrap() > 0);
 }
+
+#[tokio::test]
+async fn what_a_dead_driver_left_half_made_is_swept_and_nothing_else() {
+    let at = place();
+    let notes = at.folder.path().join("notes");
+    let files = |mark: &str| RealFiles::new().noting(notes.clone(), mark.into());
+    let path = Path::new("file");
+    files("living").write(&at.root, path, b"old", 0o644, false).await.unwrap();
+    assert!(!notes.exists(), "a new file gets its name at once");
+    files("living").write(&at.root, path, b"new", 0o644, false).await.unwrap();
+    assert_eq!(fs::read_dir(&notes).unwrap().count(), 0, "what is finished is not noted any more");
+    let left = |mark: &str, name: &str, target: &Path| {
+        symlink(target, notes.join(format!("{mark}{name}"))).unwrap();
+        fs::write(target, "half").unwrap();
+    };
+    let (dead, living, foreign) = (".file.1.tmp", ".file.2.tmp", "precious");
+    left("dead", dead, &at.root.join(dead));
+    left("living", living, &at.root.join(living));
+    left("dead", ".other.3.tmp", &at.root.join(foreign));
+    files("next").sweep("dead").await.unwrap();
+    files("next").sweep("dead").await.unwrap();
+    assert_eq!(at.names(), [living, "file", foreign]);
+    assert_eq!(at.read("file").await.as_deref(), Some(&b"new"[..]));
+}
