@@ -6,79 +6,13 @@ use formula_steps::world::PortErrorKind;
 use formula_steps::world::fake::{FakeWorld, Fault, What, When};
 use serde_json::Value;
 
-/// The calls that a fault may name: port and operation.
-pub(super) const CALLS: [&str; 62] = [
-    "compose.config",
-    "compose.recreates",
-    "compose.stop",
-    "compose.up",
-    "compose.version",
-    "docker.blueprint",
-    "docker.build",
-    "docker.build_digest",
-    "docker.container",
-    "docker.containers",
-    "docker.create_container",
-    "docker.engine",
-    "docker.image",
-    "docker.images",
-    "docker.logs",
-    "docker.networks",
-    "docker.pull",
-    "docker.push",
-    "docker.remove_container",
-    "docker.remove_network",
-    "docker.rename_container",
-    "docker.start_container",
-    "docker.stop_container",
-    "docker.tag",
-    "docker.untag",
-    "docker.volumes",
-    "files.entry",
-    "files.free_space",
-    "files.glob",
-    "files.lock",
-    "files.read",
-    "files.remove",
-    "files.temp_dir",
-    "files.write",
-    "git.checkout",
-    "git.create_tag",
-    "git.delete_tag",
-    "git.distance",
-    "git.ever_held",
-    "git.export",
-    "git.fetch",
-    "git.head",
-    "git.push",
-    "git.remote_refs",
-    "git.remote_url",
-    "git.remotes",
-    "git.resolve",
-    "git.show",
-    "git.status",
-    "git.tag",
-    "git.tags",
-    "git.tree",
-    "git.verify_tag",
-    "http.connect",
-    "http.request",
-    "process.run",
-    "registry.configured",
-    "registry.delete_manifest",
-    "registry.manifest",
-    "registry.prove_push",
-    "registry.put_manifest",
-    "registry.tags",
-];
-
 /// Calls that fail in a row where a fault is to stay.
 const ALWAYS: u32 = 1_000;
 
 /// How a call fails.
 #[derive(Debug, Clone)]
 pub(super) struct Failing {
-    /// One of [`CALLS`].
+    /// One of [`formula_steps::world::fake::CALLS`].
     pub call: String,
     pub kind: PortErrorKind,
     pub message: String,

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use formula_steps::contract::{Class, StepError, StepType};
-use formula_steps::world::fake::State;
+use formula_steps::world::fake::{CALLS, State};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::calls::{CALLS, Failing};
+use super::calls::Failing;
 use super::control::{Fault, is_of};
 use super::file::{Answer, Deed, Expect, FaultFile, TestFile};
 use super::stubs::Act;

@@ -18,7 +18,7 @@ const CONFIG: &str = ".git/config";
 const DEPTHS: [&str; 4] = ["", "*/", "*/*/", "*/*/*/"];
 /// So much of a volume is read at most where the engine has to hand out all of it.
 pub(super) const LIMIT: u64 = 16 * 1024 * 1024;
-/// For so long at most; a survey is not to wait for it.
+/// A volume is looked at for so long at most; a survey is not to wait for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Volumes that are looked at at a time.
 const AT_A_TIME: usize = 4;
@@ -46,9 +46,18 @@ pub(super) async fn look(cx: &Context, project: &str, containers: &[Container], 
 async fn look_into(cx: &Context, volume: String, containers: &[Container], volumes: &[Volume]) -> Clones {
     let container = containers.iter().find(|container| container.volumes.values().any(|name| *name == volume));
     let place = volumes.iter().find(|one| one.name == volume).and_then(|one| one.place.as_deref());
-    let found = match here(cx, place).await {
-        Some(files) => Ok((files, true)),
-        None => through(cx, &volume, container).await,
+    let looking = async {
+        match here(cx, place).await {
+            Some(files) => Ok((files, true)),
+            None => through(cx, &volume, container).await,
+        }
+    };
+    let found = tokio::select! {
+        biased;
+        found = looking => found,
+        () = cx.world.clock.sleep(PATIENCE) => {
+            Err(PortError::new(PortErrorKind::Timeout, format!("{} s were not enough to look through it", PATIENCE.as_secs())))
+        }
     };
     let image = container.map(|container| container.image.clone());
     match found {
@@ -87,13 +96,8 @@ async fn through(cx: &Context, volume: &str, container: Option<&Container>) -> P
     let Some((container, path)) = mount else {
         return Err(PortError::failed("its folder cannot be read from here, and no container mounts it"));
     };
-    tokio::select! {
-        biased;
-        found = cx.world.docker.find_files(container, path, CONFIG, LIMIT) => found.map(|found| (found.files, found.whole)),
-        () = cx.world.clock.sleep(PATIENCE) => {
-            Err(PortError::new(PortErrorKind::Timeout, format!("the engine did not hand it out within {} s", PATIENCE.as_secs())))
-        }
-    }
+    let found = cx.world.docker.find_files(container, path, CONFIG, LIMIT).await?;
+    Ok((found.files, found.whole))
 }
 
 fn remotes(files: &Files) -> Vec<(String, RemoteAddress)> {

@@ -97,6 +97,7 @@ impl Control {
 
     /// Logs a call. Fails where a fault strikes before the effect; gives what strikes after it.
     pub(super) fn begin(&mut self, op: &'static str, detail: String, changes: bool) -> PortResult<Option<What>> {
+        debug_assert!(super::CALLS.contains(&op), "`{op}` is missing in the list of calls");
         if self.cut {
             return Err(cut());
         }

@@ -4,6 +4,7 @@
 //! programs that do what a table says. Every call that changes something changes all of it or nothing. Time jumps. Knows the
 //! ports, and neither a step nor the real side.
 
+mod calls;
 mod clock;
 mod compose;
 mod compose_file;
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 use super::{Cancel, PortResult, World};
 
+pub use calls::CALLS;
 pub use compose::FakeCompose;
 pub use docker::{FakeDocker, FakeImage, FakeRun};
 pub use faults::{Call, Fault, Faults, What, When};
