@@ -19,6 +19,7 @@ mod order;
 mod outputs;
 mod params;
 mod patch;
+mod pieces;
 mod reader;
 pub mod schema;
 mod secrets;
@@ -156,7 +157,7 @@ fn readable(source: &SourceFile, options: Options) -> Result<Readable<'_>, Vec<D
     }
     match limit::too_much(&source.text, &tokens, MOST_STEPS) {
         Some(problem) => Err(vec![problem]),
-        None => Ok((Patch::new(&source.text, &tokens.escapes), found)),
+        None => Ok((Patch::new(&source.text, &tokens.escapes, &tokens.steps), found)),
     }
 }
 
@@ -178,11 +179,11 @@ fn read_toml(
     options: Options,
     lints: bool,
 ) -> (Option<Formula>, Vec<Diagnostic>) {
-    let (root, errors) = DeTable::parse_recoverable(&patch.text);
+    let (root, errors) = pieces::parse(&patch.text, &patch.headers);
     let cx = Cx::new(source, patch, kinds);
     let broken = report_all(&cx, &errors);
     // What is left of a file that is not TOML would give wrong ideas of what is missing.
-    let formula = if broken { None } else { Some(lower(&cx, root.get_ref(), options, lints)) };
+    let formula = if broken { None } else { Some(lower(&cx, &root, options, lints)) };
     let mut found = cx.into_found();
     for diagnostic in &mut found {
         patch.restore(diagnostic);

@@ -14,14 +14,17 @@ pub(super) struct Patch<'a> {
     pub text: Cow<'a, str>,
     /// Offsets in `text` of what was put in, ascending.
     inserted: Vec<usize>,
+    /// Offsets in `text` of the headers of steps, ascending.
+    pub headers: Vec<usize>,
 }
 
 impl<'a> Patch<'a> {
-    /// Doubles the backslashes at these offsets, which ascend.
-    pub(super) fn new(text: &'a str, backslashes: &[usize]) -> Self {
+    /// Doubles the backslashes at these offsets, which ascend, as those of the headers of steps do.
+    pub(super) fn new(text: &'a str, backslashes: &[usize], headers: &[usize]) -> Self {
         if backslashes.is_empty() {
-            return Self { text: Cow::Borrowed(text), inserted: Vec::new() };
+            return Self { text: Cow::Borrowed(text), inserted: Vec::new(), headers: headers.to_vec() };
         }
+        let headers = headers.iter().map(|at| at + backslashes.partition_point(|backslash| backslash < at)).collect();
         let mut patched = String::with_capacity(text.len() + backslashes.len());
         let mut inserted = Vec::with_capacity(backslashes.len());
         let mut done = 0;
@@ -32,7 +35,7 @@ impl<'a> Patch<'a> {
             done = at + 1;
         }
         patched.push_str(&text[done..]);
-        Self { text: Cow::Owned(patched), inserted }
+        Self { text: Cow::Owned(patched), inserted, headers }
     }
 
     /// The author's offset.
@@ -67,13 +70,14 @@ mod tests {
     #[test]
     fn places_lead_back_to_the_author() {
         let text = r#"a = "\. and \d""#;
-        let patch = Patch::new(text, &[5, 12]);
+        let patch = Patch::new(text, &[5, 12], &[2, 8]);
+        assert_eq!(patch.headers, [2, 9]);
         assert_eq!(patch.text, r#"a = "\\. and \\d""#);
         let dot = patch.text.find('.').unwrap();
         assert_eq!(&text[patch.original(dot)..=patch.original(dot)], ".");
         let letter = patch.text.find("d\"").unwrap();
         assert_eq!(&text[patch.original(letter)..], "d\"");
         assert_eq!(patch.original(patch.text.len()), text.len());
-        assert_eq!(Patch::new(text, &[]).original(7), 7);
+        assert_eq!(Patch::new(text, &[], &[]).original(7), 7);
     }
 }

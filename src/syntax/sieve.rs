@@ -50,7 +50,7 @@ pub(super) fn pass<'s>(source: &SourceFile, kinds: &dyn Kinds, readable: Readabl
 
 /// What is wrong with some steps, as far as they can be judged by themselves. Places count from the piece's beginning.
 fn piece(source: &SourceFile, kinds: &dyn Kinds, text: &str) -> Vec<Diagnostic> {
-    let patch = Patch::new(text, &[]);
+    let patch = Patch::new(text, &[], &[]);
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // A table of a step that stands in the piece before looks as if it were there twice.
