@@ -54,7 +54,7 @@ fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, step
     if app.ui.quiet {
         return;
     }
-    let plan = Box::new(move |digest: &str| journal.blob(digest).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+    let plan = Box::new(move |digest: &str| journal.blob(digest).ok());
     let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: report::Ci::detect(&app.env) };
     if app.ui.live {
         hub.subscribe("terminal", Box::new(report::Terminal::new(style, steps, plan)));

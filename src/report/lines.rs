@@ -129,7 +129,7 @@ impl Lines<'_> {
     }
 
     fn retry(&self, step: &str, attempt: u32, wait: u64) -> Line {
-        let of = self.view.plan.as_ref().and_then(|plan| plan.find(step).map(|ix| plan.step(ix).retry.attempts));
+        let of = self.view.outline.find(step).map(|fact| fact.attempts);
         let of = of.map_or_else(String::new, |of| format!(" of {of}"));
         Line::End(format!("{} {step}  attempt {attempt}{of} in {}", self.style.warn("↻"), duration(wait)))
     }
@@ -145,9 +145,9 @@ impl Lines<'_> {
 
     fn gate(&self, step: &str, prompt: &str, until: Option<Timestamp>, envelope: &Envelope) -> Vec<Line> {
         let until = until.map_or_else(String::new, |until| format!("  {}", self.style.dim(&format!("until {until}"))));
-        let waits = self.view.plan.as_ref().and_then(|plan| plan.find(step).map(|ix| plan.step(ix).gate));
+        let gate = self.view.outline.find(step).and_then(|fact| fact.gate);
         let mut lines = vec![Line::End(format!("{} {step}  {}{until}", self.style.warn("?"), clean(prompt)))];
-        if waits.flatten() != Some(crate::model::Gate::Wait) {
+        if gate != Some(crate::model::Gate::Wait) {
             lines.push(Line::End(format!("    answer it with `formula approve {} {step}`", envelope.run)));
         }
         lines

@@ -6,6 +6,7 @@ mod ci;
 mod hub;
 mod json;
 mod lines;
+mod outline;
 mod plain;
 mod style;
 mod terminal;
@@ -22,5 +23,5 @@ pub use terminal::Terminal;
 pub use verdict::{verdict_json, verdict_lines};
 pub use view::{StepView, View};
 
-/// Finds the plan that a `run_started` names by digest; for titles and hints, so best effort.
-pub type FindPlan = Box<dyn Fn(&str) -> Option<crate::model::Plan> + Send>;
+/// Finds the JSON of the plan that a `run_started` names by digest; for hints, so best effort.
+pub type FindPlan = Box<dyn Fn(&str) -> Option<Vec<u8>> + Send>;

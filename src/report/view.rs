@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use formula_steps::contract::{Class, Probe};
 
 use super::FindPlan;
-use crate::model::{Envelope, Event, Outcome, Payload, Plan, RunId, Timestamp};
+use super::outline::Outline;
+use crate::model::{Envelope, Event, Outcome, Payload, RunId, Timestamp};
 
 /// A step as a screen shows it.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,8 @@ pub struct View {
     pub run: Option<RunId>,
     /// Its formula.
     pub formula: String,
-    /// Its plan, once known and found.
-    pub plan: Option<Plan>,
+    /// What is said of its steps, once its plan is known and found.
+    pub outline: Outline,
     /// When it started.
     pub started: Option<Timestamp>,
     /// The newest envelope.
@@ -48,7 +49,7 @@ impl View {
             find_plan,
             run: None,
             formula: String::new(),
-            plan: None,
+            outline: Outline::default(),
             started: None,
             now: Timestamp(0),
             outcome: None,
@@ -64,7 +65,11 @@ impl View {
         match &envelope.event {
             Event::RunStarted { formula, plan, .. } => self.started(formula, plan, envelope.at),
             Event::RunResumed { .. } => self.outcome = None,
-            Event::PlanReplaced { plan, .. } => self.plan = self.find(plan).or(self.plan.take()),
+            Event::PlanReplaced { plan, .. } => {
+                if let Some(outline) = self.find(plan) {
+                    self.outline = outline;
+                }
+            }
             Event::StepProbed { step, probe, .. } => self.probed(step, probe),
             Event::AttemptStarted { step, attempt } => self.attempt(step, *attempt, envelope.at),
             Event::AttemptSucceeded { step, .. } | Event::StepSkipped { step, .. } => {
@@ -94,13 +99,13 @@ impl View {
     fn started(&mut self, formula: &str, plan: &Payload, at: Timestamp) {
         formula.clone_into(&mut self.formula);
         self.started = Some(at);
-        self.plan = self.find(plan);
+        self.outline = self.find(plan).unwrap_or_default();
     }
 
-    fn find(&self, plan: &Payload) -> Option<Plan> {
+    fn find(&self, plan: &Payload) -> Option<Outline> {
         match plan {
-            Payload::Blob { digest, .. } => (self.find_plan)(digest),
-            Payload::Value(value) => serde_json::from_value(value.clone()).ok(),
+            Payload::Blob { digest, .. } => (self.find_plan)(digest).map(|plan| Outline::read(&plan)),
+            Payload::Value(value) => Some(Outline::read(value.to_string().as_bytes())),
         }
     }
 
