@@ -88,8 +88,8 @@ with = { path = "told", content = "{{ steps.ships.outputs.digest }}" }
 fn a_line_says_which_attempt_it_is_of_how_many_and_whom_a_gate_waits_for() {
     let sandbox = Sandbox::new();
     // Large enough that the plan is kept apart from the event that names it.
-    let rest: String =
-        (0..40).map(|n| format!("\n[[steps]]\nid = \"s{n}\"\nuses = \"shell\"\nwith = {{ command = [\"true\"] }}\n")).collect();
+    let one = |n: u32| format!("\n[[steps]]\nid = \"s{n}\"\nuses = \"shell\"\nwith = {{ command = [\"true\"] }}\n");
+    let rest: Vec<String> = (0..40).map(one).collect();
     let body = r#"
 [[steps]]
 id = "flaky"
@@ -98,7 +98,7 @@ retry = { attempts = 3, wait = "10ms..20ms" }
 with = { script = "test -e tried || { touch tried; exit 75; }", idempotent = true }
 "#;
     let asks = "\n[[steps]]\nid = \"asks\"\nuses = \"approve\"\nwith = { prompt = \"Go on?\" }\n";
-    write_formula(&sandbox, "lines", &format!("{body}{}{asks}{rest}", until_there("")));
+    write_formula(&sandbox, "lines", &format!("{body}{}{asks}{rest}", until_there(""), rest = rest.concat()));
     sandbox.write("there", "");
     let held = run(&sandbox, "lines").run();
     held.exits(20).stderr_has("↻ flaky  attempt 2 of 3 in").stderr_has("answer it with `formula approve [RUN] asks`");
