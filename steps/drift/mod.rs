@@ -9,7 +9,10 @@ mod checks;
 mod clones;
 mod facts;
 mod finding;
+mod git;
 mod kind_of_box;
+mod looks;
+mod running;
 mod subject;
 
 use schemars::JsonSchema;
