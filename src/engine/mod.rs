@@ -27,7 +27,8 @@
 //!    that is safe or recognised by its key, or a person said so, else held; so is a doubt that cannot even be asked about. Doubt holds
 //!    whatever `on_failure` says, if it comes from a crash. A step that was cut off (interrupted, cancelled) is in doubt, without a try being
 //!    counted, and ends the drive.
-//! 4. After a failure nothing new starts. The run is held; or refused, for good, if a look failed (or the step refused) before anything that
+//! 4. After a failure nothing new starts, save other items of the same `foreach` step, and other steps of `[[finally]]` where one of those
+//!    failed. The run is held; or refused, for good, if a look failed (or the step refused) before anything that
 //!    does more than look was tried; or rolled back where the formula says so, unless that would pass the point of no return: then it is held.
 //!    There is no way back past a step this run made whose undo is impossible, or that is one-way and has nothing to undo.
 //! 5. A rollback begins when nothing is running. It undoes what this run made, each step after all that rest on it, also across steps that are

@@ -148,10 +148,11 @@ impl RunState {
         if self.rollback.is_some() {
             return if self.released && self.closing > 0 { Mode::Finally } else { Mode::RollingBack };
         }
-        if !self.queues.blocked.is_empty() {
-            return Mode::Stopping;
+        // The rest is over, so what is blocked is among those that end the run: they do not stop one another.
+        if self.remaining == 0 && self.closing > 0 {
+            return Mode::Finally;
         }
-        if self.remaining == 0 && self.closing > 0 { Mode::Finally } else { Mode::Forward }
+        if self.queues.blocked.is_empty() { Mode::Forward } else { Mode::Stopping }
     }
 
     /// The plan it runs.

@@ -436,6 +436,10 @@ fn what_ends_finally_waits_for_the_rest_and_cannot_change_a_rollback() {
     let mut run = Run::new(4, OnFailure::Rollback, steps());
     run.make(A).probe_absent(B).start(B).fail(B, Class::Permanent).probe(B, ProbeReason::Rollback, Probe::absent(value("x")));
     run.undo(B).undo(A).decides(&[attempt(C, 1)]).start(C).fail(C, Class::Permanent).finish(Outcome::RolledBack);
+    // One that fails does not keep another from its turn, unless that rests on it.
+    let ends = vec![step("a", &[]), finally(look("x", &[0])), finally(look("y", &[0])), finally(look("z", &[1]))];
+    let mut run = Run::new(1, OnFailure::Hold, ends);
+    run.make(A).start(B).fail(B, Class::Permanent).decides(&[attempt(C, 1)]).start(C).succeed(C).finish(Outcome::Held);
 }
 
 #[test]

@@ -73,6 +73,7 @@ name        = "back"
 description = "Makes a file, and fails unless it is told not to"
 version     = 1
 on_failure  = "rollback"
+max_parallel = 1
 
 [[steps]]
 id   = "make"
@@ -114,7 +115,7 @@ fn a_run_that_turns_round_says_so_in_its_log_and_its_summary_says_why() {
     let told = summary(&sandbox);
     assert_eq!((&told["outcome"], &told["failed_step"], &told["class"]), (&json!("rolled_back"), &json!("fail"), &json!("permanent")));
 
-    // That a step of `[[finally]]` fails makes no rollback of a run that went well.
+    // That a step of `[[finally]]` fails makes no rollback of a run that went well, and keeps no other from its turn.
     sandbox.write("well", "");
     sandbox.write("worse", "");
     formula(&sandbox).args(["run", "back", "--json"]).run().exits(20);
