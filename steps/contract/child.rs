@@ -68,6 +68,7 @@ impl Context {
             inherit_env: false,
             dir: self.workdir.to_path_buf(),
             stdin: None,
+            nested: false,
         }
     }
 }

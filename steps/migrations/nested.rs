@@ -208,6 +208,7 @@ impl<'a> Nested<'a> {
         let argv = [program.to_string_lossy().into_owned()].into_iter().chain(words.iter().map(|word| (*word).to_owned()));
         let mut command = self.cx.command(argv.chain(["--state-dir".to_owned(), state.into_owned()]));
         command.dir.clone_from(&self.place.workdir);
+        command.nested = true;
         // What was meant for the vars of the formula around us is not for this one.
         command.env.retain(|name, _| !name.starts_with(VAR) || self.cx.env.contains_key(name));
         for (name, value) in self.call.told(self.place) {

@@ -50,6 +50,9 @@ pub struct Command {
     pub dir: PathBuf,
     /// Bytes on standard input; none means an empty one.
     pub stdin: Option<Vec<u8>>,
+    /// Whether the child has children in groups of their own and ends those when it is told twice to stop, as this program does: where
+    /// it would be killed, it is told once more, and has a moment for that.
+    pub nested: bool,
 }
 
 /// How a child ended.
@@ -65,7 +68,7 @@ pub enum Exit {
 #[async_trait]
 pub trait Process: Send + Sync {
     /// Runs a child to its end, streaming its output. On cancel the whole group gets the signal at once, SIGKILL after the
-    /// grace period of 10 s (or at once for [`super::CancelLevel::Now`]), and the answer is `Cancelled`.
+    /// grace period of 10 s (or at once for [`super::CancelLevel::Now`], unless the command is `nested`), and the answer is `Cancelled`.
     /// A child that leaves the pipe to a background process delays the answer by at most 1 s.
     ///
     /// # Errors

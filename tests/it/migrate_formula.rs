@@ -1,10 +1,12 @@
 //! Migrations that are formulas, through the whole program: planned, run, cut off, mended, held, and taken back by their own steps.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Ran, Sandbox, formula};
+use crate::support::{Ran, Running, Sandbox, formula};
 
 const ENV: &str = "A=1\nLAST=v0.2.0\n";
 
@@ -194,18 +196,48 @@ fn a_later_failure_takes_it_back_and_a_person_can() {
     assert_taken_back(&sandbox);
 }
 
-#[test]
-fn killed_in_the_middle_the_same_command_goes_on_at_the_step_where_it_was() {
-    let sandbox = a_box();
+/// A run whose formula is in its last step.
+fn slow(sandbox: &Sandbox) -> Running {
     sandbox.write("slow", "");
-    let mut running = formula(&sandbox).args(["run", "up", "--version", "v0.3.0", "--json"]).start();
+    let running = formula(sandbox).args(["run", "up", "--version", "v0.3.0", "--json"]).start();
     while !sandbox.work().join("up").exists() {
         std::thread::yield_now();
     }
+    running
+}
+
+fn killed_in_the_middle(sandbox: &Sandbox) -> Ran {
+    let mut running = slow(sandbox);
     running.kill();
     let killed = running.finish();
     killed.was_killed();
-    end_orphans(&sandbox);
+    end_orphans(sandbox);
+    killed
+}
+
+#[test]
+fn a_second_signal_ends_what_its_steps_started_as_well() {
+    let sandbox = a_box();
+    // Deaf to the first word, as is what it starts.
+    sandbox.write("deaf", "trap '' INT TERM\n");
+    sandbox.write("migrations/v0.3.0.toml", QUEUE.replace("echo >up;", ". ./deaf; echo >up;"));
+    let mut running = slow(&sandbox);
+    let asked = Instant::now();
+    running.signal(Signal::INT);
+    assert!(running.wait_for_line(|line| line.contains("cancel_requested")));
+    running.signal(Signal::INT);
+    running.finish().exits(130);
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    assert_eq!(sandbox.survivors(), [0; 0], "nothing goes on");
+    remove(&sandbox, "slow");
+    up(&sandbox).exits(0);
+    assert_migrated(&sandbox, "v0.2.0");
+}
+
+#[test]
+fn killed_in_the_middle_the_same_command_goes_on_at_the_step_where_it_was() {
+    let sandbox = a_box();
+    let killed = killed_in_the_middle(&sandbox);
     assert_eq!(states(&sandbox), ["v0.2.1 applied", "v0.3.0 unknown"]);
     remove(&sandbox, "slow");
     let ran = ask(&sandbox, "run up --version v0.3.0 --json");
@@ -219,14 +251,7 @@ fn killed_in_the_middle_the_same_command_goes_on_at_the_step_where_it_was() {
 #[test]
 fn killed_in_the_middle_a_rollback_takes_back_what_was_done() {
     let sandbox = a_box();
-    sandbox.write("slow", "");
-    let mut running = formula(&sandbox).args(["run", "up", "--version", "v0.3.0", "--json"]).start();
-    while !sandbox.work().join("up").exists() {
-        std::thread::yield_now();
-    }
-    running.kill();
-    running.finish().was_killed();
-    end_orphans(&sandbox);
+    killed_in_the_middle(&sandbox);
     ask(&sandbox, "rollback --yes").exits(0);
     assert_taken_back(&sandbox);
 }

@@ -62,7 +62,7 @@ impl Process for RealProcess {
             return Err(PortError::cancelled());
         }
         let launch::Launched { mut child, group, pipe } = launch::launch(command).await?;
-        let mut stop = Stop::new(group);
+        let mut stop = Stop::new(group, command.nested);
         let mut drain = Drain::new(pipe, output);
         let status = {
             let mut ended = pin!(child.wait());

@@ -11,10 +11,18 @@ use crate::world::{CancelLevel, PortError, PortErrorKind, PortResult};
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a killed group may take to vanish: a process that waits for a dead disk cannot die.
 const VANISH: Duration = Duration::from_secs(5);
+/// How long one that was told twice may take to kill its own children.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// Between the two words to one that hears both of them late: sent together they would be one.
+const BETWEEN: Duration = Duration::from_millis(100);
+/// The signal that tells the second time.
+const SIGINT: i32 = 2;
 
 /// A group and how far it was brought towards its end.
 pub(super) struct Stop {
     group: Group,
+    /// See [`Command::nested`](crate::world::Command::nested).
+    nested: bool,
     level: CancelLevel,
     phase: Phase,
 }
@@ -24,13 +32,15 @@ enum Phase {
     Running,
     /// Asked; killed at that time.
     Asked { kill_at: Instant },
+    /// Asked as the first of two words; the second one follows at that time.
+    AskedOnce { again_at: Instant },
     /// Killed at that time.
     Killed { at: Instant },
 }
 
 impl Stop {
-    pub(super) fn new(group: Group) -> Self {
-        Self { group, level: CancelLevel::None, phase: Phase::Running }
+    pub(super) fn new(group: Group, nested: bool) -> Self {
+        Self { group, nested, level: CancelLevel::None, phase: Phase::Running }
     }
 
     /// The level that was acted on.
@@ -53,12 +63,17 @@ impl Stop {
         self.group.runs()
     }
 
-    /// Acts on a level of the cancel: the first graceful one asks, all else kills.
+    /// Acts on a level of the cancel: the first graceful one asks, all else kills, or leaves that to one that was asked before.
     pub(super) fn raise(&mut self, level: CancelLevel) {
         let first = self.level == CancelLevel::None;
         self.level = level;
         match level {
             CancelLevel::Graceful(signal) if first => self.ask(signal, Instant::now() + GRACE),
+            _ if self.nested && matches!(self.phase, Phase::Asked { .. }) => self.ask(SIGINT, Instant::now() + LAST_WORD),
+            _ if self.nested && matches!(self.phase, Phase::Running) => {
+                self.group.signal(SIGINT);
+                self.phase = Phase::AskedOnce { again_at: Instant::now() + BETWEEN };
+            }
             _ => self.kill(),
         }
     }
@@ -76,13 +91,17 @@ impl Stop {
     pub(super) async fn overdue(&self) {
         match self.phase {
             Phase::Running => std::future::pending().await,
-            Phase::Asked { kill_at } => sleep_until(kill_at).await,
+            Phase::Asked { kill_at: at } | Phase::AskedOnce { again_at: at } => sleep_until(at).await,
             Phase::Killed { at } => sleep_until(at + VANISH).await,
         }
     }
 
     /// What follows when the group had its time: the kill, or the admission that it does not die.
     pub(super) fn expire(&mut self) -> PortResult<()> {
+        if let Phase::AskedOnce { .. } = self.phase {
+            self.ask(SIGINT, Instant::now() + LAST_WORD);
+            return Ok(());
+        }
         if matches!(self.phase, Phase::Killed { .. }) {
             let number = self.group.number();
             return Err(PortError::new(PortErrorKind::Cancelled, format!("process group {number} lives on though it was killed")).hint(
