@@ -251,7 +251,7 @@ fn killed_in_the_middle_the_same_command_goes_on_at_the_step_where_it_was() {
 #[test]
 fn killed_in_the_middle_a_rollback_takes_back_what_was_done() {
     let sandbox = a_box();
-    killed_in_the_middle(&sandbox);
+    killed_in_the_middle(&sandbox).was_killed();
     ask(&sandbox, "rollback --yes").exits(0);
     assert_taken_back(&sandbox);
 }
