@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::app::App;
 use super::failure::Failure;
+use super::forge;
 use crate::model::{GateRules, Proof, RunId};
 
 /// The user of the system who types, whatever the environment says.
@@ -27,6 +28,10 @@ pub fn may_answer(app: &App, step: &str, rules: &GateRules) -> Result<String, Fa
 /// # Errors
 /// One who may not answer, and a proof that is not there.
 pub fn approver(app: &App, workdir: &Path, run: &RunId, gate: (&str, &str), rules: &GateRules, question: &str) -> Result<String, Failure> {
+    // The approvers are users of the forge, and it is their word that counts, whoever hands it on.
+    if let Some(Proof::Forge { url, token }) = &rules.proof {
+        return forge::approver(app, &forge::Place { step: gate.0, digest: gate.1, url, token: token.as_deref() }, rules);
+    }
     let user = may_answer(app, gate.0, rules)?;
     match &rules.proof {
         Some(Proof::Terminal) if !app.ui.interactive => {
@@ -35,7 +40,7 @@ pub fn approver(app: &App, workdir: &Path, run: &RunId, gate: (&str, &str), rule
         }
         Some(Proof::Terminal) if !app.ui.confirm(question) => return Err(Failure::new(21, "nothing was answered")),
         Some(Proof::File { path }) => proven(workdir, path, gate)?,
-        Some(Proof::Terminal) | None => {}
+        Some(Proof::Terminal | Proof::Forge { .. }) | None => {}
     }
     Ok(user)
 }

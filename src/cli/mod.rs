@@ -13,6 +13,7 @@ mod drive;
 mod explain;
 mod failure;
 mod fmt;
+mod forge;
 mod gate;
 mod graph;
 mod list;

@@ -112,11 +112,13 @@ impl RunState {
                 self.settle(step, *answer, output.clone());
                 Ok(())
             }
-            Event::GateOpened { digest, until, approvers, proof, proof_file, .. } => {
+            Event::GateOpened { digest, until, approvers, proof, proof_file, proof_url, proof_token, .. } => {
                 let gate = self.traits(step).gate.is_some();
                 self.expect_state(step, event, gate && *self.step(step) == StepState::Pending)?;
                 self.expect_needs(step, event)?;
-                let written = serde_json::json!({ "approvers": approvers, "proof": proof, "proof_file": proof_file });
+                let written = serde_json::json!({
+                    "approvers": approvers, "proof": proof, "proof_file": proof_file, "proof_url": proof_url, "proof_token": proof_token,
+                });
                 let rules = GateRules::of(&written).map_err(|why| self.corrupt(event, why))?;
                 self.put(step, StepState::Waiting { digest: digest.as_str().into(), until: *until, rules: rules.into() });
                 Ok(())

@@ -453,6 +453,8 @@ fn an_answer_to_a_held_run_counts_once_the_run_is_taken_up() {
         approvers: Vec::new(),
         proof: None,
         proof_file: None,
+        proof_url: None,
+        proof_token: None,
     })
     .finish(Outcome::Held);
     run.fold(Event::GateDecided { step: "ok".into(), approved: true, by: "me".into(), reason: None });

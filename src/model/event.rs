@@ -174,12 +174,18 @@ pub enum Event {
         /// Users who may answer; anyone where there are none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         approvers: Vec<String>,
-        /// `terminal` or `file`: how an approval is proven.
+        /// `terminal`, `file` or `forge`: how an approval is proven.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proof: Option<String>,
         /// With `file`: which one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proof_file: Option<String>,
+        /// With `forge`: where its API lists comments or reviews.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof_url: Option<String>,
+        /// With `forge`: the environment variable that holds a token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof_token: Option<String>,
     },
     /// Waiting → done, or failed when denied.
     GateDecided {

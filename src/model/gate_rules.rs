@@ -14,6 +14,14 @@ pub enum Proof {
         /// Below the working directory.
         path: String,
     },
+    /// A comment or a review at a forge, by one of the approvers, names the digest of the gate.
+    Forge {
+        /// The list of comments or reviews, in the forge's API.
+        url: String,
+        /// The environment variable that holds a token for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+    },
 }
 
 /// What an answer to a gate must fulfil.
@@ -41,8 +49,12 @@ impl GateRules {
             }
             approvers.push(name.to_owned());
         }
-        let file = with["proof_file"].as_str();
+        let (file, url, token) = (with["proof_file"].as_str(), with["proof_url"].as_str(), with["proof_token"].as_str());
         let proof = match (with["proof"].as_str(), file) {
+            (Some("forge"), None) => Some(forge(url, token, &approvers)?),
+            _ if url.is_some() || token.is_some() => {
+                return Err("`proof_url` and `proof_token` have no use without `proof = \"forge\"`".to_owned());
+            }
             (None, None) => None,
             (Some("terminal"), None) => Some(Proof::Terminal),
             (Some("file"), Some(path)) => {
@@ -53,8 +65,8 @@ impl GateRules {
                 Some(Proof::File { path: path.to_owned() })
             }
             (Some("file"), None) => return Err("`proof = \"file\"` needs `proof_file`, the path of that file".to_owned()),
-            (Some("terminal") | None, Some(_)) => return Err("`proof_file` has no use without `proof = \"file\"`".to_owned()),
-            (Some(other), _) => return Err(format!("`proof` is `{other}`, and it may be `terminal` or `file`")),
+            (Some("terminal" | "forge") | None, Some(_)) => return Err("`proof_file` has no use without `proof = \"file\"`".to_owned()),
+            (Some(other), _) => return Err(format!("`proof` is `{other}`, and it may be `terminal`, `file` or `forge`")),
         };
         Ok(Self { approvers, proof })
     }
@@ -75,6 +87,38 @@ impl GateRules {
     }
 }
 
+/// A proof by a forge. What holds a template is looked at once it is rendered.
+fn forge(url: Option<&str>, token: Option<&str>, approvers: &[String]) -> Result<Proof, String> {
+    let Some(url) = url else {
+        return Err("`proof = \"forge\"` needs `proof_url`, where the forge's API lists the comments or reviews".to_owned());
+    };
+    if approvers.is_empty() {
+        return Err("`proof = \"forge\"` needs `approvers`, the users of the forge who may approve".to_owned());
+    }
+    if !url.contains("{{") {
+        let host =
+            url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).map(|rest| rest.split('/').next().unwrap_or_default());
+        let odd = |letter: char| letter.is_whitespace() || letter.is_control();
+        if host.is_none_or(str::is_empty) || url.contains(odd) {
+            return Err(format!("`proof_url` is `{url}`, which is not an address of a forge: https://…"));
+        }
+        if host.is_some_and(|host| host.contains('@')) {
+            return Err("`proof_url` holds a password; name the environment variable with a token in `proof_token`".to_owned());
+        }
+    }
+    let is_name = |name: &str| {
+        let first = name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+        first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    match token {
+        // Whatever it is, it is not shown: it may be the token itself.
+        Some(token) if !token.contains("{{") && !is_name(token) => {
+            Err("`proof_token` is not the name of an environment variable".to_owned())
+        }
+        _ => Ok(Proof::Forge { url: url.to_owned(), token: token.map(str::to_owned) }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -85,7 +129,15 @@ mod tests {
     fn what_is_no_rule_is_told() {
         let why = |with: Value| GateRules::of(&with).unwrap_err();
         assert_eq!(why(json!({ "approvers": ["ada", "a:b"] })), "`approvers`: `a:b` is not the name of a user");
-        assert_eq!(why(json!({ "proof": "forge" })), "`proof` is `forge`, and it may be `terminal` or `file`");
+        assert_eq!(why(json!({ "proof": "word" })), "`proof` is `word`, and it may be `terminal`, `file` or `forge`");
+        assert!(why(json!({ "proof": "forge" })).contains("needs `proof_url`"));
+        let forge = |url: &str, token: &str| json!({ "approvers": ["ada"], "proof": "forge", "proof_url": url, "proof_token": token });
+        assert!(why(json!({ "proof": "forge", "proof_url": "https://h/x" })).contains("needs `approvers`"));
+        assert!(why(forge("h/x", "T")).contains("not an address") && why(forge("https:///x", "T")).contains("not an address"));
+        assert!(why(forge("https://u:p@h/x", "T")).contains("holds a password"));
+        assert_eq!(why(forge("https://h/x", "ghp-s3cret")), "`proof_token` is not the name of an environment variable");
+        assert!(why(json!({ "proof": "file", "proof_file": "x", "proof_url": "https://h" })).contains("no use without"));
+        assert!(GateRules::of(&forge("{{ vars.url }}", "TOKEN")).is_ok());
         assert!(why(json!({ "proof": "file" })).contains("needs `proof_file`"));
         assert!(why(json!({ "proof": "file", "proof_file": "../x" })).contains("not a path below"));
         assert!(why(json!({ "proof_file": "x" })).contains("no use without"));

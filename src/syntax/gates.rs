@@ -58,9 +58,11 @@ fn approve() -> Value {
         "properties": {
             "prompt": { "type": "string", "description": "What the person is asked." },
             "expires": { "type": "string", "format": "duration", "description": "How long the question stays open; for ever where it is left out." },
-            "approvers": { "type": "array", "items": { "type": "string" }, "default": [], "description": "Names of the users of the system who may answer; anyone where there are none." },
-            "proof": { "type": "string", "description": "How an approval is proven: `terminal`, it is given at a terminal and by nothing else; `file`, the one who answers owns the file `proof_file`, nobody else may write to it, and it names the digest of the gate." },
-            "proof_file": { "type": "string", "description": "That file, below the working directory." }
+            "approvers": { "type": "array", "items": { "type": "string" }, "default": [], "description": "Names of the users of the system, or of the forge, who may answer; anyone where there are none." },
+            "proof": { "type": "string", "description": "How an approval is proven: `terminal`, it is given at a terminal and by nothing else; `file`, the one who answers owns the file `proof_file`, nobody else may write to it, and it names the digest of the gate; `forge`, a comment or an approving review of one of the `approvers` at `proof_url` names it." },
+            "proof_file": { "type": "string", "description": "That file, below the working directory." },
+            "proof_url": { "type": "string", "description": "Where the API of the forge (GitHub, Gitea, Forgejo) lists the comments of an issue or pull request, or the reviews of a pull request." },
+            "proof_token": { "type": "string", "description": "Name of the environment variable of whoever approves that holds a token for the forge." }
         }
     })
 }

@@ -1,7 +1,14 @@
 //! Gates that say who may answer them, and how.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
 
 use crate::support::{Ran, Sandbox, formula};
 
@@ -71,10 +78,123 @@ fn a_file_proves_an_approval_by_its_owner_and_the_digest_in_it() {
 #[test]
 fn a_rule_that_cannot_be_one_is_found_before_anything_runs() {
     for (rules, told) in [
-        ("proof = \"forge\"", "`proof` is `forge`, and it may be `terminal` or `file`"),
+        ("proof = \"word\"", "`proof` is `word`, and it may be `terminal`, `file` or `forge`"),
+        ("proof = \"forge\"", "needs `proof_url`"),
+        ("proof = \"forge\", proof_url = \"https://h/x\"", "needs `approvers`"),
         ("proof = \"file\"", "needs `proof_file`"),
         ("approvers = [\"a:b\"]", "`a:b` is not the name of a user"),
     ] {
         ask(&waiting(rules), "check").exits(10).stderr_has(told);
     }
+}
+
+/// The part of a forge that is asked here; a whole one cannot be started on a machine for tests.
+struct Forge {
+    port: u16,
+    /// Lists by path. A second page is that of the path with `?page=2`.
+    lists: Arc<Mutex<BTreeMap<String, Value>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Whoever has no such token is not let in.
+const TOKEN: &str = "s3cret-of-the-forge";
+
+impl Forge {
+    fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let lists: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
+        let held = lists.clone();
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some((path, token)) = asked(&stream) else { return };
+                let lists = held.lock().expect("nobody panics with it");
+                let (status, body) = match lists.get(&path) {
+                    _ if token != format!("token {TOKEN}") => ("401 Unauthorized", "{}".to_owned()),
+                    Some(list) => ("200 OK", list.to_string()),
+                    None => ("404 Not Found", "{}".to_owned()),
+                };
+                let second = format!("{path}?page=2");
+                let link = if lists.contains_key(&second) {
+                    format!("Link: <http://127.0.0.1:{port}{second}>; rel=\"next\"\r\n")
+                } else {
+                    String::new()
+                };
+                let length = body.len();
+                let _ = write!(&stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{link}Connection: close\r\n\r\n{body}");
+            }
+        });
+        Self { port, lists, thread: Some(thread) }
+    }
+
+    fn says(&self, path: &str, list: Value) {
+        self.lists.lock().expect("nobody panics with it").insert(path.to_owned(), list);
+    }
+}
+
+/// Path and token of a request; None for one that says nothing, which ends the server.
+fn asked(stream: &TcpStream) -> Option<(String, String)> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let token = headers.iter().find_map(|line| line.to_ascii_lowercase().starts_with("authorization: ").then(|| line[15..].to_owned()));
+    Some((path, token.unwrap_or_default()))
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+#[test]
+fn a_word_at_the_forge_proves_an_approval_by_who_wrote_it() {
+    let forge = Forge::start();
+    let url = format!("http://127.0.0.1:{}/issues/1/comments", forge.port);
+    let sandbox = waiting(&format!("approvers = [\"ada\"], proof = \"forge\", proof_url = \"{url}\", proof_token = \"FORGE_TOKEN\""));
+    let approve = |token: &str| formula(&sandbox).args(["approve"]).env("FORGE_TOKEN", token).run();
+    ask(&sandbox, "run ship --yes").exits(20).stderr_has("set FORGE_TOKEN in the environment");
+    let digest = ask(&sandbox, "show --json").json()[0]["steps"][0]["gate"]["digest"].as_str().expect("a digest").to_owned();
+    approve("other-than-that")
+        .exits(2)
+        .stderr_has("answered 401, so nothing is proven")
+        .stderr_has("may the token in FORGE_TOKEN read that?");
+    approve(TOKEN).exits(2).stderr_has("answered 404").never_says(TOKEN);
+    let word = |login: &str, body: &str| json!({ "user": { "login": login }, "body": body });
+    let with = |mut entry: Value, key: &str, value: Value| {
+        entry[key] = value;
+        entry
+    };
+    let approved = word("Ada", &format!("Fine: `{digest}`"));
+    let edited = with(with(approved.clone(), "created_at", json!("1")), "updated_at", json!("2"));
+    for (list, told) in [
+        (json!([]), "nobody who may has done that"),
+        (json!([word("ada", "fine"), word("eve", &digest), word("ada", &format!("{digest}0"))]), "nobody who may has done that"),
+        (json!([with(approved.clone(), "state", json!("CHANGES_REQUESTED"))]), "nobody who may has done that"),
+        (json!([with(with(approved.clone(), "state", json!("APPROVED")), "dismissed", json!(true))]), "nobody who may has done that"),
+        (json!([edited]), "the comment of `ada` that approves gate `sure` was edited afterwards"),
+        (json!({ "message": "no list" }), "is no list of comments or reviews"),
+    ] {
+        forge.says("/issues/1/comments", list);
+        approve(TOKEN).exits(2).stderr_has(told);
+    }
+    // The word of an older question is none for this one, so the digest had to be named; it may stand on a later page.
+    forge.says("/issues/1/comments", json!([word("eve", "me too")]));
+    forge.says("/issues/1/comments?page=2", json!([with(approved, "state", json!("APPROVED"))]));
+    approve(TOKEN).exits(0);
+    ask(&sandbox, "run ship --json").exits(0);
+    let log = ask(&sandbox, "log");
+    log.exits(0).stdout_has("approved by ada").never_says(TOKEN);
+    for (path, content) in sandbox.files() {
+        assert!(!content.contains(TOKEN), "the token is in {path}");
+    }
+}
+
+#[test]
+fn a_forge_that_does_not_answer_proves_nothing() {
+    // Nothing has listened there for decades.
+    let sandbox = waiting("approvers = [\"ada\"], proof = \"forge\", proof_url = \"http://127.0.0.1:1/issues/1/comments\"");
+    ask(&sandbox, "run ship --yes").exits(20).stderr_has("cannot be asked, so nothing is proven");
+    ask(&sandbox, "show").stdout_has("who may answer: `ada`");
 }

@@ -137,12 +137,14 @@ pub(super) fn gate_opened(shared: &Shared, state: &RunState, step: StepIx, rende
         _ => GateRules::of(&rendered.with).map_err(|why| StepError::permanent(format!("gate `{}`: {why}", planned.id)))?,
     };
     let digest = gate_digest(&shared.plan, state, step, &rules);
-    let (proof, proof_file) = match rules.proof {
-        None => (None, None),
-        Some(Proof::Terminal) => (Some("terminal".to_owned()), None),
-        Some(Proof::File { path }) => (Some("file".to_owned()), Some(path)),
+    let (proof, proof_file, proof_url, proof_token) = match rules.proof {
+        None => (None, None, None, None),
+        Some(Proof::Terminal) => (Some("terminal"), None, None, None),
+        Some(Proof::File { path }) => (Some("file"), Some(path), None, None),
+        Some(Proof::Forge { url, token }) => (Some("forge"), None, Some(url), token),
     };
-    Ok(Event::GateOpened { step: planned.id.clone(), prompt, digest, until, approvers: rules.approvers, proof, proof_file })
+    let (step, proof) = (planned.id.clone(), proof.map(str::to_owned));
+    Ok(Event::GateOpened { step, prompt, digest, until, approvers: rules.approvers, proof, proof_file, proof_url, proof_token })
 }
 
 fn gate_digest(plan: &Plan, state: &RunState, gate: StepIx, rules: &GateRules) -> String {

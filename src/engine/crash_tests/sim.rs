@@ -230,6 +230,8 @@ impl Sim {
                         approvers: Vec::new(),
                         proof: None,
                         proof_file: None,
+                        proof_url: None,
+                        proof_token: None,
                     }
                 }
                 Command::DecideGate { step, approved } => {

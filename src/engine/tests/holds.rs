@@ -41,6 +41,8 @@ fn gates_wait_for_a_person_or_for_time() {
         approvers: Vec::new(),
         proof: None,
         proof_file: None,
+        proof_url: None,
+        proof_token: None,
     };
     run.fold(open("ok")).decides(&[Command::WaitUntil(Timestamp(100)), Command::Finish(Outcome::Held)]);
     assert!(run.state.waits_for_gate());
