@@ -42,7 +42,8 @@ pub struct SettleArgs {
 /// Answers a gate.
 ///
 /// Approves it, or denies it with `--deny`. The answer is bound to what was shown: formula, vars, plan, the outputs so far, and who may answer
-/// how. It is given by the user of the system who types it.
+/// how. It is given by the user of the system who types it,
+/// or handed on where the gate is proven at a forge.
 #[derive(Debug, clap::Args)]
 pub struct ApproveArgs {
     /// The run, or the beginning of its id [default: the newest of this directory].
