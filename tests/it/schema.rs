@@ -164,6 +164,22 @@ fn what_the_reader_refuses_by_shape_the_schema_refuses_too() {
     }
 }
 
+/// A gate whose approval is proven like that, or by nothing.
+fn gate_opened(proof: &str) -> Event {
+    let of = |kind: &str, value: &str| (proof == kind).then(|| value.to_owned());
+    Event::GateOpened {
+        step: "a".into(),
+        prompt: "ship?".into(),
+        digest: "sha256:3".into(),
+        until: of("file", "").map(|_| Timestamp(2)),
+        approvers: if proof.is_empty() { Vec::new() } else { vec!["ada".into()] },
+        proof: (!proof.is_empty()).then(|| proof.to_owned()),
+        proof_file: of("file", "ok"),
+        proof_url: of("forge", "https://forge/comments"),
+        proof_token: of("forge", "FORGE_TOKEN"),
+    }
+}
+
 /// At least one of each event, with every value of what they hold.
 fn events() -> Vec<Event> {
     let (step, by, small) = (|| "notify/send".to_owned(), || "ada".to_owned(), || Payload::Value(json!({ "a": [1, null] })));
@@ -213,39 +229,9 @@ fn events() -> Vec<Event> {
         Event::AttemptWithdrawn { step: step(), attempt: 3 },
         Event::RetryScheduled { step: step(), attempt: 3, at: Timestamp(1) },
         Event::StepSkipped { step: step(), reason: "so".into() },
-        Event::GateOpened {
-            step: step(),
-            prompt: "ship?".into(),
-            digest: "sha256:3".into(),
-            until: Some(Timestamp(2)),
-            approvers: vec!["ada".into()],
-            proof: Some("file".into()),
-            proof_file: Some("ok".into()),
-            proof_url: None,
-            proof_token: None,
-        },
-        Event::GateOpened {
-            step: step(),
-            prompt: "ship?".into(),
-            digest: "sha256:3".into(),
-            until: None,
-            approvers: vec!["ada".into()],
-            proof: Some("forge".into()),
-            proof_file: None,
-            proof_url: Some("https://forge/comments".into()),
-            proof_token: Some("FORGE_TOKEN".into()),
-        },
-        Event::GateOpened {
-            step: step(),
-            prompt: "ship?".into(),
-            digest: "sha256:3".into(),
-            until: None,
-            approvers: Vec::new(),
-            proof: None,
-            proof_file: None,
-            proof_url: None,
-            proof_token: None,
-        },
+        gate_opened("file"),
+        gate_opened("forge"),
+        gate_opened(""),
         Event::GateDecided { step: step(), approved: true, by: by(), reason: None },
         Event::CancelRequested { by: by(), now: false },
         Event::RollbackRequested { by: by(), to: Some("a".into()) },
