@@ -42,8 +42,7 @@ pub struct SettleArgs {
 /// Answers a gate.
 ///
 /// Approves it, or denies it with `--deny`. The answer is bound to what was shown: formula, vars, plan, the outputs so far, and who may answer
-/// how. It is given by the user of the system who types it,
-/// or handed on where the gate is proven at a forge.
+/// how. It is given by the user of the system who types it, or handed on where the gate is proven at a forge.
 #[derive(Debug, clap::Args)]
 pub struct ApproveArgs {
     /// The run, or the beginning of its id [default: the newest of this directory].
@@ -150,7 +149,7 @@ pub fn approve(app: &App, args: &ApproveArgs) -> Outcome {
     };
     let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
     let by = if args.deny {
-        gate::may_answer(app, step, rules)?
+        gate::may_deny(app, step, rules)?
     } else {
         gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question)?
     };

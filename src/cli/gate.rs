@@ -8,16 +8,20 @@ use super::failure::Failure;
 use super::forge;
 use crate::model::{GateRules, Proof, RunId};
 
-/// The user of the system who types, whatever the environment says.
+/// The user of the system who types a denial, whatever the environment says.
 ///
 /// # Errors
 /// One who may not answer, with who may.
-pub fn may_answer(app: &App, step: &str, rules: &GateRules) -> Result<String, Failure> {
+pub fn may_deny(app: &App, step: &str, rules: &GateRules) -> Result<String, Failure> {
+    may(app, step, rules, GateRules::lets_deny)
+}
+
+fn may(app: &App, step: &str, rules: &GateRules, may: impl Fn(&GateRules, &str) -> bool) -> Result<String, Failure> {
     if rules.is_free() {
         return Ok(app.user());
     }
     let user = user();
-    if rules.admits(&user) {
+    if may(rules, &user) {
         return Ok(user);
     }
     Err(Failure::usage(format!("`{user}` may not answer gate `{step}`")).hint(format!("these may: {}", rules.names())))
@@ -32,7 +36,7 @@ pub fn approver(app: &App, workdir: &Path, run: &RunId, gate: (&str, &str), rule
     if let Some(Proof::Forge { url, token }) = &rules.proof {
         return forge::approver(app, &forge::Place { step: gate.0, digest: gate.1, url, token: token.as_deref() }, rules);
     }
-    let user = may_answer(app, gate.0, rules)?;
+    let user = may(app, gate.0, rules, GateRules::admits)?;
     match &rules.proof {
         Some(Proof::Terminal) if !app.ui.interactive => {
             let failure = Failure::usage(format!("gate `{}` is approved at a terminal, and by nothing else", gate.0));

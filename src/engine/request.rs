@@ -75,7 +75,7 @@ impl RunState {
             }
             Request::Rollback { to, .. } => self.check_rollback(to.as_deref()),
             Request::Settle { step, answer, .. } => self.check_settle(step, *answer),
-            Request::Decide { by, step, digest, .. } => self.check_decision(step, by, digest),
+            Request::Decide { by, step, approved, digest, .. } => self.check_decision(step, by, *approved, digest),
         }
     }
 
@@ -154,11 +154,11 @@ impl RunState {
         Err(refusal.hint(format!("valid now: {valid}")))
     }
 
-    fn check_decision(&self, id: &str, by: &str, shown: &str) -> Result<(), Refusal> {
+    fn check_decision(&self, id: &str, by: &str, approved: bool, shown: &str) -> Result<(), Refusal> {
         let step = self.known(id)?;
         match self.step(step) {
             _ if self.finished.is_some_and(Outcome::is_final) => Err(Refusal::new("the run is over")),
-            StepState::Waiting { rules, .. } if !rules.admits(by) => {
+            StepState::Waiting { rules, .. } if !(if approved { rules.admits(by) } else { rules.lets_deny(by) }) => {
                 Err(Refusal::new(format!("`{by}` may not answer gate `{id}`")).hint(format!("these may: {}", rules.names())))
             }
             StepState::Waiting { digest, .. } if **digest == *shown => Ok(()),

@@ -81,6 +81,21 @@ impl GateRules {
         self.approvers.is_empty() || self.approvers.iter().any(|name| name == user)
     }
 
+    /// Whether that user may deny. Approvers at a forge are no users of this system; and whoever can type here could cancel the run as well.
+    pub fn lets_deny(&self, user: &str) -> bool {
+        matches!(self.proof, Some(Proof::Forge { .. })) || self.admits(user)
+    }
+
+    /// How an approval is proven, in words; None where nothing proves it.
+    pub fn proven(&self) -> Option<String> {
+        Some(match self.proof.as_ref()? {
+            Proof::Terminal => "at a terminal".to_owned(),
+            Proof::File { path } => format!("by the file {path}"),
+            Proof::Forge { url, token: None } => format!("by a word at {url}"),
+            Proof::Forge { url, token: Some(name) } => format!("by a word at {url}, which is sent what {name} holds"),
+        })
+    }
+
     /// Names in backticks.
     pub fn names(&self) -> String {
         self.approvers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -137,12 +152,13 @@ mod tests {
         assert!(why(forge("https://u:p@h/x", "T")).contains("holds a password"));
         assert_eq!(why(forge("https://h/x", "ghp-s3cret")), "`proof_token` is not the name of an environment variable");
         assert!(why(json!({ "proof": "file", "proof_file": "x", "proof_url": "https://h" })).contains("no use without"));
-        assert!(GateRules::of(&forge("{{ vars.url }}", "TOKEN")).is_ok());
+        let rules = GateRules::of(&forge("{{ vars.url }}", "TOKEN")).unwrap();
+        assert!(rules.admits("ada") && !rules.admits("root") && rules.lets_deny("root"));
         assert!(why(json!({ "proof": "file" })).contains("needs `proof_file`"));
         assert!(why(json!({ "proof": "file", "proof_file": "../x" })).contains("not a path below"));
         assert!(why(json!({ "proof_file": "x" })).contains("no use without"));
         let rules = GateRules::of(&json!({ "approvers": ["ada"], "proof": "file", "proof_file": "ok" })).unwrap();
-        assert!(rules.admits("ada") && !rules.admits("eve") && !rules.is_free());
+        assert!(rules.admits("ada") && !rules.admits("eve") && !rules.lets_deny("eve") && !rules.is_free());
         assert!(GateRules::of(&json!({ "prompt": "?" })).unwrap().is_free());
     }
 }

@@ -156,6 +156,7 @@ fn a_word_at_the_forge_proves_an_approval_by_who_wrote_it() {
     let approve = |token: &str| formula(&sandbox).args(["approve"]).env("FORGE_TOKEN", token).run();
     ask(&sandbox, "run ship --yes").exits(20).stderr_has("set FORGE_TOKEN in the environment");
     let digest = ask(&sandbox, "show --json").json()[0]["steps"][0]["gate"]["digest"].as_str().expect("a digest").to_owned();
+    ask(&sandbox, "show").stdout_has("comments, which is sent what FORGE_TOKEN holds\n");
     approve("other-than-that")
         .exits(2)
         .stderr_has("answered 401, so nothing is proven")
@@ -196,5 +197,12 @@ fn a_forge_that_does_not_answer_proves_nothing() {
     // Nothing has listened there for decades.
     let sandbox = waiting("approvers = [\"ada\"], proof = \"forge\", proof_url = \"http://127.0.0.1:1/issues/1/comments\"");
     ask(&sandbox, "run ship --yes").exits(20).stderr_has("cannot be asked, so nothing is proven");
-    ask(&sandbox, "show").stdout_has("who may answer: `ada`");
+    let shown = ask(&sandbox, "show");
+    shown
+        .exits(0)
+        .stdout_has("who may answer: `ada`")
+        .stdout_has("an approval is proven by a word at http://127.0.0.1:1/issues/1/comments\n");
+    // Who is no user of the forge can still say no.
+    ask(&sandbox, "approve --deny --reason no").exits(0);
+    ask(&sandbox, "log").exits(0).stdout_has("denied by");
 }

@@ -124,6 +124,9 @@ fn details(shown: &Shown, ix: StepIx, style: Style, out: &mut String) -> Result<
         if !rules.approvers.is_empty() {
             let _ = writeln!(out, "    {}", style.dim(&format!("who may answer: {}", clean(&rules.names()))));
         }
+        if let Some(proven) = rules.proven() {
+            let _ = writeln!(out, "    {}", style.dim(&format!("an approval is proven {}", clean(&proven))));
+        }
         if step.gate == Some(Gate::Approve) {
             let _ = writeln!(out, "    formula approve {} {}", shown.record.run, word(&step.id));
         }
