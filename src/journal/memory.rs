@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::{Ack, Batch, Error, Holder, Journal, Lease, Result, RunRecord};
-use crate::model::{Envelope, Request, RunId};
+use crate::model::{Envelope, Event, Request, RunId};
 
 #[derive(Clone, Default)]
 struct Run {
@@ -80,6 +80,9 @@ impl State {
         for entry in batch.entries {
             if let Some(record) = &mut run.record {
                 record.apply(&entry);
+            }
+            if matches!(entry.event, Event::RunFinished { .. }) {
+                run.holder = None;
             }
             run.entries.push(entry);
         }

@@ -102,7 +102,8 @@ pub trait Journal: Send + Sync {
     /// Takes the lease of a run: whoever held it can no longer append. The caller holds the kernel lock of the run's target already.
     fn acquire(&self, run: &RunId, holder: &Holder) -> Result<Lease>;
 
-    /// Gives the lease back.
+    /// Gives the lease back. After the end of the run ([`Event::RunFinished`]) nothing is left to do: whoever records that has let go in the
+    /// same commit.
     fn release(&self, lease: &Lease) -> Result<()>;
 
     /// Who holds the lease, if anybody says so.

@@ -99,6 +99,8 @@ fn outcome_follows_the_events() {
         journal.append(&lease, batch).blocking_recv().unwrap().unwrap();
         let record = journal.runs().unwrap().remove(0);
         assert_eq!((record.outcome, record.changed), (Some(Outcome::Held), true));
+        assert_eq!(journal.holder(&lease.run).unwrap(), None, "the end of a run lets go of it");
+        journal.release(&lease).unwrap();
         let resumed = Event::RunResumed { tool: "0.1.0".into(), by: "ops".into() };
         let batch = Batch { entries: vec![entry("R1", 3, resumed)], blobs: Vec::new() };
         journal.append(&lease, batch).blocking_recv().unwrap().unwrap();

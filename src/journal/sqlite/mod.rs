@@ -134,7 +134,10 @@ impl Journal for SqliteJournal {
     fn release(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();
         self.change(move |connection| {
-            connection.execute("UPDATE runs SET holder = NULL WHERE run = ?1 AND epoch = ?2", params![lease.run.as_str(), lease.epoch])?;
+            connection.execute(
+                "UPDATE runs SET holder = NULL WHERE run = ?1 AND epoch = ?2 AND holder IS NOT NULL",
+                params![lease.run.as_str(), lease.epoch],
+            )?;
             Ok(Ok(0))
         })?;
         Ok(())

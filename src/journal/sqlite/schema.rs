@@ -1,11 +1,14 @@
 //! Opening the database: a new one gets the schema, an older one is migrated after a backup, a newer or damaged one is refused.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 
 use super::super::{Error, Result};
 
@@ -20,13 +23,44 @@ const STEPS: &[&str] = &[];
 pub(super) fn open(path: &Path, tool: &str, create: bool) -> Result<Option<Connection>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let flags = if create { flags | OpenFlags::SQLITE_OPEN_CREATE } else { flags };
-    if create {
+    if create && !place_whole(path, tool) {
         // Made by us, so that it is private from its first byte on; SQLite gives its side files the same mode.
         let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         made.map_err(|error| Error::Io { doing: "open", path: path.into(), cause: error.to_string() })?;
     }
     let connection = Connection::open_with_flags(path, flags).map_err(|error| fault("open", path, &error))?;
     Ok(prepare(&connection, path, tool, create, STEPS)?.then_some(connection))
+}
+
+/// Where the write and read versions of the file format are in the header, and what they are for a database in WAL mode
+/// (<https://www.sqlite.org/fileformat2.html>, 1.3.3).
+const FORMAT_VERSIONS: (std::ops::Range<usize>, u8) = (18..20, 2);
+
+/// Puts a new database there that is complete and durable before it has its name: a cut leaves all of it or nothing, and one sync takes the place
+/// of the six that SQLite needs to make it in its place. False where there is a file already, or the file system knows no files without a name;
+/// then SQLite sees to it.
+fn place_whole(path: &Path, tool: &str) -> bool {
+    let Some(folder) = path.parent().filter(|_| path.symlink_metadata().is_err()) else { return false };
+    let bytes = || -> rusqlite::Result<Vec<u8>> {
+        let mut connection = Connection::open_in_memory()?;
+        create_schema(&connection, tool, 1 + STEPS.len() as u32)?;
+        // SQLite marks no database in memory for WAL, and would write the first page again to mark it later.
+        let mut bytes = connection.serialize("main")?.to_vec();
+        let (versions, wal) = FORMAT_VERSIONS;
+        bytes[versions].fill(wal);
+        Ok(bytes)
+    };
+    let place = || -> std::io::Result<()> {
+        let bytes = bytes().map_err(std::io::Error::other)?;
+        let unnamed = rustix::fs::open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))?;
+        let mut file = File::from(unnamed);
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        // Its name becomes durable with that of the first WAL, in the same folder.
+        linkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+        Ok(())
+    };
+    place().is_ok()
 }
 
 /// False where there is nothing in it, and nothing was to be made.
@@ -165,6 +199,33 @@ mod tests {
         assert!(open(&path, "0.1.0", false).unwrap().is_none());
         assert!(open(&path, "0.1.0", true).unwrap().is_some());
         assert!(open(&path, "0.1.0", false).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_new_journal_is_whole_before_it_has_its_name() {
+        let (dir, path) = file();
+        assert!(place_whole(&path, "0.1.0"));
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["journal.db"], "nothing beside it");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let placed = std::fs::read(&path).unwrap();
+        assert!(!place_whole(&path, "0.2.0"), "what is there is left alone");
+        assert_eq!(std::fs::read(&path).unwrap(), placed);
+        // As SQLite would have made it in its place.
+        let connection = open(&path, "0.1.0", true).unwrap().expect("made");
+        let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+        let other = dir.path().join("other.db");
+        std::fs::write(&other, "").unwrap();
+        let in_place = open(&other, "0.1.0", true).unwrap().expect("made");
+        let tables = |connection: &Connection| -> Vec<String> {
+            let mut statement = connection.prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(|row| row.unwrap()).collect()
+        };
+        assert_eq!(tables(&connection), tables(&in_place));
+        let mark = |connection: &Connection| connection.pragma_query_value(None, "application_id", |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!((mark(&connection), mark(&in_place)), (APPLICATION_ID, APPLICATION_ID));
     }
 
     #[test]

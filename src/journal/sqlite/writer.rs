@@ -175,7 +175,11 @@ pub(super) fn write_batch(connection: &Connection, id: i64, batch: &Batch) -> ru
         insert.execute(params![id, entry.seq, entry.at.0, entry.v, body])?;
         match &entry.event {
             Event::RunFinished { outcome, changed } => {
-                connection.execute("UPDATE runs SET outcome = ?2, changed = ?3 WHERE id = ?1", params![id, outcome.as_str(), changed])?;
+                // Letting go in the same commit saves the end of every run a sync of its own.
+                connection.execute(
+                    "UPDATE runs SET outcome = ?2, changed = ?3, holder = NULL WHERE id = ?1",
+                    params![id, outcome.as_str(), changed],
+                )?;
             }
             Event::RunResumed { .. } | Event::RollbackRequested { .. } => {
                 connection.execute("UPDATE runs SET outcome = NULL WHERE id = ?1", [id])?;
