@@ -9,6 +9,7 @@ mod orphans;
 mod records;
 mod redact;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,16 @@ pub enum Error {
     /// The journal failed; exit code 74.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// The journal failed, and steps ended since; exit code 74.
+    #[error("{cause}")]
+    Unrecorded {
+        /// What it met.
+        cause: journal::Error,
+        /// The steps whose ends are not in it.
+        steps: Vec<String>,
+        /// Where they are kept for whoever takes up the run; None where there was no room either.
+        place: Option<PathBuf>,
+    },
     /// Another run has the target; exit code 12.
     #[error("another run holds the lock `{lock}`")]
     Locked {
@@ -90,7 +101,7 @@ impl Error {
         match self {
             Self::Journal(journal::Error::NoSuchRun { .. }) | Self::Refused { .. } => 2,
             Self::Journal(journal::Error::Fenced { .. }) | Self::Locked { .. } | Self::Orphans { .. } => 12,
-            Self::Journal(_) | Self::StateDir(_) => 74,
+            Self::Journal(_) | Self::Unrecorded { .. } | Self::StateDir(_) => 74,
             Self::Secrets(_) => 10,
             Self::Internal(_) => 1,
         }

@@ -6,6 +6,7 @@ use super::app::App;
 use super::failure::{Failure, Outcome};
 use crate::backend::local::LocalBackend;
 use crate::backend::{Backend as _, Drive, Error};
+use crate::engine::RunState;
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::{Request, RunId, Verdict};
 use crate::report::{self, Hub};
@@ -17,11 +18,27 @@ pub struct Show {
     pub json: bool,
 }
 
+/// How many steps a run has, and how many of them are over.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// All.
+    pub steps: usize,
+    /// Over when the drive begins.
+    pub over: usize,
+}
+
 /// Takes up a run, applies `first`, and drives it on.
 pub fn resume(app: &App, run: &RunId, first: &[Request], how: &Drive, show: Show) -> Outcome {
     let journal = app.journal()?.ok_or_else(|| Failure::usage("there is no run here yet"))?;
-    let steps = app.backend(journal.clone(), Hub::new()).look(run)?.0.steps.len();
-    drive(app, journal, show, steps, async move |backend| backend.resume(run, first, how).await)
+    let (plan, state) = app.backend(journal.clone(), Hub::new()).look(run)?;
+    let again = first.iter().map(|request| if let Request::Redo { steps, .. } = request { again(&state, steps) } else { 0 }).sum();
+    let extent = Extent { steps: plan.steps.len(), over: state.over_in_all().saturating_sub(again) };
+    drive(app, journal, show, extent, async move |backend| backend.resume(run, first, how).await)
+}
+
+/// How many steps are done again for those.
+fn again(state: &RunState, steps: &[String]) -> usize {
+    state.redoing(steps).map_or(0, |redoing| redoing.again.len())
 }
 
 /// Runs `work` on a backend with the subscribers that `show` asks for.
@@ -29,11 +46,11 @@ pub fn drive(
     app: &App,
     journal: Arc<SqliteJournal>,
     show: Show,
-    steps: usize,
+    extent: Extent,
     work: impl AsyncFnOnce(&LocalBackend) -> Result<Verdict, Error>,
 ) -> Outcome {
     let hub = Hub::new();
-    subscribe(app, &hub, journal.clone(), show, steps);
+    subscribe(app, &hub, journal.clone(), show, extent);
     let backend = app.backend(journal, hub.clone());
     let runtime = app.runtime()?;
     let ended = runtime.block_on(work(&backend));
@@ -46,7 +63,7 @@ pub fn drive(
     Ok(verdict.exit)
 }
 
-fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, steps: usize) {
+fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, extent: Extent) {
     if show.json {
         hub.subscribe("json", Box::new(report::Json::new()));
         return;
@@ -57,9 +74,9 @@ fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, step
     let plan = Box::new(move |digest: &str| journal.blob(digest).ok());
     let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: report::Ci::detect(&app.env) };
     if app.ui.live {
-        hub.subscribe("terminal", Box::new(report::Terminal::new(style, steps, plan)));
+        hub.subscribe("terminal", Box::new(report::Terminal::new(style, extent.steps, extent.over, plan)));
     } else {
-        hub.subscribe("plain", Box::new(report::Plain::new(style, steps, plan)));
+        hub.subscribe("plain", Box::new(report::Plain::new(style, plan)));
     }
 }
 

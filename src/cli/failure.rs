@@ -35,6 +35,9 @@ impl Failure {
     }
 }
 
+/// After a disk failed.
+const NOTHING_LOST: &str = "nothing that was reported done is lost; make room or mend the disk, then give the same command again";
+
 impl From<crate::journal::Error> for Failure {
     fn from(error: crate::journal::Error) -> Self {
         crate::backend::Error::from(error).into()
@@ -66,8 +69,14 @@ impl From<crate::backend::Error> for Failure {
                 failure.hint("let them end, or end them with `kill PID`, then give the same command again")
             }
             Error::Refused { hint: Some(hint), .. } => failure.hint(hint),
-            Error::Journal(Store::Io { .. }) => {
-                failure.hint("nothing that was reported done is lost; make room or mend the disk, then give the same command again")
+            Error::Journal(Store::Io { .. }) => failure.hint(NOTHING_LOST),
+            Error::Unrecorded { steps, place, .. } => {
+                let steps: Vec<_> = steps.iter().map(|step| format!("`{step}`")).collect();
+                let steps = steps.join(", ");
+                failure.hint(NOTHING_LOST).hint(match place {
+                    Some(place) => format!("how {steps} ended is kept in `{}`, and that command takes it up", place.display()),
+                    None => format!("how {steps} ended could not be kept either: that command asks what is so"),
+                })
             }
             Error::Journal(Store::Damaged { .. }) => {
                 failure.hint("keep the file; restore it from a backup, or move the state directory aside to begin a new history")

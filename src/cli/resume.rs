@@ -1,6 +1,6 @@
 //! `formula resume`: carries on, with the formula as it was or with a mended one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use crate::backend::{Backend as _, Drive};
 use crate::catalog::read_file;
 use crate::diagnostic::SourceFile;
 use crate::engine::{Mending, Mode};
-use crate::model::{Event, Formula, Plan, RunId};
+use crate::model::{Event, Formula, Plan, Request, RunId, StepIx};
 use crate::plan::{Given, GivenValue, Origin, inputs};
 use crate::report::Hub;
 use crate::syntax;
@@ -23,6 +23,9 @@ use crate::syntax;
 ///
 /// One that was held, stopped or cut off. With `--with` it goes on with a mended formula: first it says what is kept, what is done anew and what
 /// is refused. A finished step that was edited is refused by name, and so is one that was tried and may have left something to be taken back.
+///
+/// What is done stays done, save what `--redo` names: that step and all that rests on it is asked again, and done again unless it is so already.
+/// What the run made before it can still take back.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run, or the beginning of its id [default: the newest of this directory].
@@ -30,6 +33,9 @@ pub struct Args {
     /// Go on with this file in the place of the formula that the run was started with.
     #[arg(long, value_name = "FILE")]
     pub with: Option<PathBuf>,
+    /// Do this finished step again, and what rests on it; of a run that is done as well. May be given more than once.
+    #[arg(long, value_name = "STEP", conflicts_with = "with")]
+    pub redo: Vec<String>,
     /// Stay and wait for the answer of an open gate.
     #[arg(long)]
     pub wait: bool,
@@ -47,10 +53,29 @@ pub fn resume(app: &App, args: &Args) -> Outcome {
     let how = Drive { by: app.user(), wait_for_gates: args.wait, ..Drive::default() };
     let show = Show { json: args.json };
     let code = match &args.with {
+        None if !args.redo.is_empty() => again(app, &run, &args.redo, &how, show)?,
         None => drive::resume(app, &run, &[], &how, show)?,
         Some(file) => mended(app, &run, file, &how, show)?,
     };
     answer::open_gates(app, &run, code, args.yes, &how, show)
+}
+
+/// Says what is done again, and does it.
+fn again(app: &App, run: &RunId, steps: &[String], how: &Drive, show: Show) -> Outcome {
+    let (journal, _) = app.existing(Some(run.as_str()))?;
+    let (plan, state) = app.backend(journal, Hub::new()).look(run)?;
+    let redoing = state.redoing(steps).map_err(|refusal| {
+        let failure = Failure::usage(format!("refused, and nothing was changed: {refusal}"));
+        refusal.hint.iter().fold(failure, |failure, hint| failure.hint(hint.replace("RUN", run.as_str())))
+    })?;
+    let names = |steps: &BTreeSet<StepIx>| steps.iter().map(|step| plan.step(*step).id.as_str()).collect::<Vec<_>>().join(", ");
+    app.ui.status(&format!("asked or done again: {}", names(&redoing.again)));
+    if !redoing.kept.is_empty() {
+        let why = "named with `--redo` they are done again as well";
+        app.ui.status(&format!("left as they are, though they rest on that: {} ({why})", names(&redoing.kept)));
+    }
+    let request = Request::Redo { by: how.by.clone(), steps: steps.to_vec() };
+    drive::resume(app, run, &[request], how, show)
 }
 
 fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Show) -> Outcome {
@@ -73,8 +98,9 @@ fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Sho
     if let Some(failure) = refused(&mending, run) {
         return Err(failure);
     }
-    let steps = new.steps.len();
-    drive::drive(app, journal, show, steps, async |backend| backend.mend(run, new, how).await)
+    let over = state.over_in_all().min(mending.kept.len());
+    let extent = drive::Extent { steps: new.steps.len(), over };
+    drive::drive(app, journal, show, extent, async |backend| backend.mend(run, new, how).await)
 }
 
 /// The mended formula, whatever its file is called.

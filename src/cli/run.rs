@@ -64,7 +64,7 @@ pub fn run(app: &App, args: &Args) -> Outcome {
     let how = how(app, &options)?;
     let journal = app.journal_or_new()?;
     let started = std::cell::RefCell::new(None);
-    let code = drive::drive(app, journal, show, plan.steps.len(), async |backend| {
+    let code = drive::drive(app, journal, show, drive::Extent { steps: plan.steps.len(), over: 0 }, async |backend| {
         let (run, verdict) = backend.start(plan, options.key, &how).await?;
         *started.borrow_mut() = Some(run);
         Ok(verdict)

@@ -23,6 +23,8 @@ impl RunState {
                 self.expect_needs(step, event)?;
                 self.ready(step, probe);
             }
+            // The question is from before the run was turned round: what this run made is taken back without it.
+            ProbeReason::InDoubt if self.is_being_undone(step) => {}
             ProbeReason::InDoubt => {
                 let waits = matches!(self.step(step), StepState::InDoubt { .. } | StepState::WaitingRetry { .. });
                 self.expect_state(step, event, waits && self.slot(step).trace)?;
@@ -38,6 +40,10 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    fn is_being_undone(&self, step: StepIx) -> bool {
+        self.rollback.is_some() && matches!(self.step(step), StepState::Undoing | StepState::Undone | StepState::UndoFailed(_))
     }
 
     /// The answer before a first attempt.

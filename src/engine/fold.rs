@@ -49,6 +49,7 @@ impl RunState {
             Event::PlanReplaced { plan, .. } => self.mend(event, plan)?,
             Event::CancelRequested { .. } => self.cancel = !bent!(IgnoreCancel),
             Event::RollbackRequested { by, to } => self.request_rollback(event, by == "formula", to.as_deref())?,
+            Event::RedoRequested { steps, .. } => self.redo(event, steps)?,
             Event::RunFinished { outcome, .. } => self.finished = Some(*outcome),
             _ => {}
         }
@@ -219,9 +220,13 @@ impl RunState {
             SettleAnswer::Adopt => {
                 let slot = self.slot_mut(step);
                 slot.output = output;
+                slot.vouched = true;
                 self.put(step, StepState::Done { origin: Origin::Adopted });
             }
-            SettleAnswer::Skip => self.put(step, StepState::Skipped),
+            SettleAnswer::Skip => {
+                self.slot_mut(step).vouched = true;
+                self.put(step, StepState::Skipped);
+            }
             SettleAnswer::Retry => {
                 let probes = self.traits(step).probes;
                 let slot = self.slot_mut(step);

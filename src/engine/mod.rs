@@ -44,6 +44,10 @@
 //!    ones again where the kind can tell. Checkpoints of steps that were asked and never tried are taken anew.
 //! 9. Just taken up, a run may get another plan (`plan_replaced`). Finished steps must be as they were; so must those that may have left
 //!    something that undo would have to take back. Open gates, and approvals of what is otherwise now, are asked anew.
+//! 10. What is done stays done, save what a person names (`redo_requested`, just taken up, also of a run that is done). It and all that rests
+//!     on it is in doubt again, or pending where this run made nothing, and goes on by rule 3. What this run made it still takes back, to the
+//!     first checkpoint. Refused where what rests on it would have to be taken back and may find other params by then. What a person vouched
+//!     for stays, and so does what cannot be asked and must not be repeated.
 
 #[macro_use]
 mod mutation;
@@ -56,6 +60,8 @@ mod fold;
 mod links;
 mod mend;
 mod queues;
+mod recover;
+mod redo;
 mod request;
 mod resume;
 mod rollback;
@@ -66,6 +72,7 @@ mod verdict;
 pub use command::Command;
 pub use corrupt::Corrupt;
 pub use mend::Mending;
+pub use redo::Redoing;
 pub use request::Refusal;
 pub use state::{Mode, RunState};
 pub use step_state::{Failure, Hold, Origin, StepState, Trouble};

@@ -74,6 +74,12 @@ pub(in crate::engine) enum Mutation {
     MendWhatIsOwed,
     /// Take an approval for one of whatever comes after it.
     KeepApprovals,
+    /// Do a step again and leave alone what rests on it.
+    RedoAlone,
+    /// Do again what must not be repeated, though nobody named it.
+    RedoBlindly,
+    /// Forget what a step that is done again has made before.
+    RedoForgets,
     /// Roll back past the point of no return.
     PassOneWay,
     /// Look at every step after every event.

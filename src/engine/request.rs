@@ -16,11 +16,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -74,6 +74,7 @@ impl RunState {
                 if *rollback { self.check_rollback(None) } else { Ok(()) }
             }
             Request::Rollback { to, .. } => self.check_rollback(to.as_deref()),
+            Request::Redo { steps, .. } => self.redoing(steps).map(drop),
             Request::Settle { step, answer, .. } => self.check_settle(step, *answer),
             Request::Decide { by, step, approved, digest, .. } => self.check_decision(step, by, *approved, digest),
         }
@@ -180,6 +181,7 @@ impl RunState {
                 if rollback { vec![cancel, Event::RollbackRequested { by, to: None }] } else { vec![cancel] }
             }
             Request::Rollback { by, to } => vec![Event::RollbackRequested { by, to }],
+            Request::Redo { by, steps } => vec![Event::RedoRequested { by, steps }],
             Request::Settle { by, step, answer, reason, output } => {
                 vec![Event::StepSettled { step, answer, by, reason, output: output.map(Payload::Value) }]
             }

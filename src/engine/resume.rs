@@ -39,6 +39,7 @@ impl RunState {
             if *self.step(step) == StepState::Undone {
                 let slot = self.slot_mut(step);
                 (slot.before, slot.output, slot.tries, slot.definite) = (None, None, 0, false);
+                slot.vouched = false;
                 slot.state = StepState::Pending;
             }
         }

@@ -190,6 +190,11 @@ impl RunState {
         self.links.find(&self.plan, id)
     }
 
+    /// How many steps are done or left out.
+    pub fn over_in_all(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.state.is_over()).count()
+    }
+
     /// Whether this run made anything that does more than look, also if it was taken back since.
     pub fn changed(&self) -> bool {
         self.changed
@@ -365,7 +370,9 @@ impl RunState {
 
     fn awaken(&mut self, step: StepIx) {
         let seq = self.seq;
-        if self.slot(step).state.is_startable() {
+        let state = &self.slot(step).state;
+        // What waits for another try may have to wait for what it rests on as well, where that is done again.
+        if state.is_startable() || matches!(state, StepState::WaitingRetry { .. }) {
             self.slot_mut(step).key = seq;
             self.enter(step);
         }

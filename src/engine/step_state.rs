@@ -186,6 +186,8 @@ pub(super) struct Slot {
     pub(super) granted: bool,
     /// A person said that it is to be undone although nobody knows what is there.
     pub(super) undo_granted: bool,
+    /// A person said that it is done, or left out.
+    pub(super) vouched: bool,
     /// All that is known to have been tried failed in a way that leaves nothing half done.
     pub(super) definite: bool,
     /// It is settled that it has to be undone, whatever else is known.
@@ -210,6 +212,7 @@ impl Slot {
             sealed: false,
             granted: false,
             undo_granted: false,
+            vouched: false,
             definite: false,
             undo_sure: false,
             undo_began: false,

@@ -214,6 +214,14 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
+    /// Finished steps are to be done again, with what rests on them. Follows `run_resumed`. Done or skipped → in doubt where this run tried them,
+    /// else pending.
+    RedoRequested {
+        /// Who.
+        by: String,
+        /// The steps that were named; that of a `foreach` step stands for all its items.
+        steps: Vec<String>,
+    },
     /// About to be undone; durable before the effect.
     UndoStarted {
         /// The step.
@@ -268,6 +276,7 @@ impl Event {
             | Self::PlanReplaced { .. }
             | Self::CancelRequested { .. }
             | Self::RollbackRequested { .. }
+            | Self::RedoRequested { .. }
             | Self::RunFinished { .. } => None,
         }
     }
@@ -291,6 +300,7 @@ impl Event {
             Self::GateDecided { .. } => "gate_decided",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::RollbackRequested { .. } => "rollback_requested",
+            Self::RedoRequested { .. } => "redo_requested",
             Self::UndoStarted { .. } => "undo_started",
             Self::UndoSucceeded { .. } => "undo_succeeded",
             Self::UndoFailed { .. } => "undo_failed",

@@ -35,6 +35,13 @@ pub enum Request {
         /// The step that stays, with everything it needs; all steps are undone where None.
         to: Option<String>,
     },
+    /// Do finished steps again, and what rests on them. Only of a run that is just taken up.
+    Redo {
+        /// Who asks.
+        by: String,
+        /// Ids of the steps; that of a `foreach` step stands for all its items.
+        steps: Vec<String>,
+    },
     /// Answer a held step.
     Settle {
         /// Who answers.

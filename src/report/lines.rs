@@ -59,6 +59,9 @@ impl Lines<'_> {
                 vec![Line::End(format!("{} as the formula says: on_failure = \"rollback\"", self.style.warn("rolling back")))]
             }
             Event::RollbackRequested { by, .. } => vec![Line::End(format!("{} asked for by {by}", self.style.warn("rolling back")))],
+            Event::RedoRequested { by, steps } => {
+                vec![Line::End(format!("{} {} asked for by {by}", self.style.bold("doing again"), steps.join(", ")))]
+            }
             Event::UndoStarted { step } => vec![Line::Begin(format!("{} {step}  taking back", self.style.dim("↩")))],
             Event::UndoSucceeded { step } => {
                 vec![Line::End(format!("{} {step}  taken back{}", self.style.good("↩"), self.took(step, envelope.at)))]

@@ -18,8 +18,8 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// For a run of that many steps.
-    pub fn new(style: Style, _steps: usize, find_plan: FindPlan) -> Self {
+    /// To stderr.
+    pub fn new(style: Style, find_plan: FindPlan) -> Self {
         Self::to(Box::new(std::io::stderr()), style, find_plan)
     }
 

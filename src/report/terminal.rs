@@ -25,10 +25,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// For a run of that many steps.
-    pub fn new(style: Style, steps: usize, find_plan: FindPlan) -> Self {
+    /// For a run of that many steps, of which so many are over.
+    pub fn new(style: Style, steps: usize, over: usize, find_plan: FindPlan) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-        Self { view: View::new(find_plan), style, steps, bars, total: None, running: HashMap::new(), last: HashMap::new() }
+        let mut view = View::new(find_plan);
+        view.over = over;
+        Self { view, style, steps, bars, total: None, running: HashMap::new(), last: HashMap::new() }
     }
 
     fn begin(&mut self, step: &str) {

@@ -18,6 +18,7 @@ mod migrate;
 mod migrate_formula;
 mod new;
 mod power;
+mod redo;
 mod rehearse;
 mod release;
 mod release_faults;

@@ -146,6 +146,48 @@ fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
     assert!(sandbox.read("room").contains("carrying on with run"), "{}", sandbox.read("room"));
 }
 
+/// Nobody could tell by looking whether this took effect, and it must not be repeated.
+const FILLS_ONCE: &str = r#"
+name = "once"
+description = "Fill the disk in a step that cannot be asked"
+
+[[steps]]
+id = "fill"
+uses = "shell"
+with = { script = "echo ran >>ledger; echo n=$(printf %01000d 7) >>$FORMULA_OUTPUT; cat /dev/zero >state/filler || true", outputs = ["n"] }
+
+[[steps]]
+id = "last"
+uses = "write-file"
+with = { path = "last.txt", content = "{{ steps.fill.outputs.n }}" }
+"#;
+
+#[test]
+fn a_result_that_a_full_disk_did_not_take_is_known_to_the_next_command() {
+    if !may_mount("a_result_that_a_full_disk_did_not_take_is_known_to_the_next_command") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("once.toml", FILLS_ONCE);
+    fs::create_dir(sandbox.work().join("state")).expect("the sandbox is writable");
+    let program = env!("CARGO_BIN_EXE_formula");
+    let script = format!(
+        "mount -t tmpfs -o size=1m,mode=700 tmpfs state
+         run() {{ {program} --state-dir state run ./once.toml; }}
+         run 2>full || echo full $?
+         ls $HOME/.local/state/formula | grep -c recover
+         rm state/filler
+         run 2>room || echo room $?
+         ls $HOME/.local/state/formula | grep -c recover
+         cat ledger"
+    );
+    let ran = Program::new(&sandbox, "unshare").args(["--mount", "sh", "-c", &script]).run();
+    ran.stdout_is("full 74\n1\n0\nran\n");
+    let said = sandbox.read("full");
+    assert!(said.contains("how `fill` ended is kept in `") && said.contains("that command takes it up"), "{said}");
+    assert_eq!(sandbox.read("last.txt"), format!("{:01000}", 7));
+}
+
 #[test]
 fn a_state_directory_that_cannot_be_used_is_refused() {
     let sandbox = Sandbox::new();

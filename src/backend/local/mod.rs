@@ -4,6 +4,7 @@ mod driver;
 mod folder;
 mod preview;
 mod recorder;
+mod recover;
 mod shared;
 mod signals;
 mod stage;
@@ -26,9 +27,11 @@ use self::driver::Driver;
 pub use self::folder::{make_state_dir_durable, prepare_state_dir};
 pub use self::preview::{Foreseen, Foresight, Moved, Preview};
 use self::recorder::{Recorder, read_blob};
+use self::recover::Recovery;
 use self::shared::Shared;
 use self::signals::Signals;
 pub use self::stage::Stage;
+use self::task::Launch;
 use super::orphans;
 use super::records::JournalRecords;
 use super::redact::Redactor;
@@ -212,29 +215,53 @@ impl LocalBackend {
                 Ok(verdict)
             }
             Err(error) => {
-                if matches!(error, Error::Journal(_)) && self.0.stage.is_none() {
-                    driver.let_end().await;
-                    self.save_unrecorded(&lease.run, &mut driver);
-                }
-                Err(error)
+                let Error::Journal(cause @ journal::Error::Io { .. }) = error else { return Err(error) };
+                driver.let_end().await;
+                Err(if self.0.stage.is_some() { Error::Journal(cause) } else { self.keep_results(&lease.run, &mut driver, cause) })
             }
         }
     }
 
-    /// What the journal did not take is kept beside it: for people, since a resume asks the world and not this file.
-    fn save_unrecorded(&self, run: &RunId, driver: &mut Driver) {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let entries = driver.recorder.unrecorded();
-        let path = self.0.state_dir.join(format!("recover-{run}.jsonl"));
-        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        if let Ok(mut file) = file {
-            for entry in entries {
-                let _ = writeln!(file, "{}", entry.to_json());
+    /// After the journal failed: keeps the results that it did not take for whoever takes up the run.
+    fn keep_results(&self, run: &RunId, driver: &mut Driver, cause: journal::Error) -> Error {
+        let Ok((_, durable, entries)) = self.load(run) else { return Error::Journal(cause) };
+        let mut events = driver.state.ends_beyond(&durable);
+        for event in &mut events {
+            if let Event::AttemptSucceeded { output, .. } = event
+                && let Ok(value) = driver.recorder.value(output)
+            {
+                *output = Payload::Value(value);
             }
-            let _ = file.sync_all();
-            let _ = folder::sync(&self.0.state_dir);
         }
+        if events.is_empty() {
+            return Error::Journal(cause);
+        }
+        let steps = events.iter().filter_map(|event| event.step().map(str::to_owned)).collect();
+        let place = self.recovery(run).keep(entries.len() as u64 + 1, self.0.clock.now(), events);
+        Error::Unrecorded { cause, steps, place }
+    }
+
+    fn recovery(&self, run: &RunId) -> Recovery {
+        Recovery::new(run, &self.0.state_dir, self.0.shared_locks.parent().unwrap_or(&self.0.shared_locks))
+    }
+
+    /// Records what an earlier driver knew and could not record, if it still fits.
+    fn recover(&self, run: &RunId, state: &mut RunState, recorder: &mut Recorder<Launch>) -> Result<(), Error> {
+        if self.0.stage.is_some() {
+            return Ok(());
+        }
+        for mut event in self.recovery(run).kept(state.seq() + 1) {
+            if state.clone().fold(&event).is_err() {
+                continue;
+            }
+            if let Event::AttemptSucceeded { output, .. } = &mut event
+                && let Payload::Value(value) = output
+            {
+                *output = recorder.payload(std::mem::take(value));
+            }
+            recorder.record(state, event)?;
+        }
+        Ok(())
     }
 
     fn signals(&self) -> Result<Option<Signals>, Error> {
@@ -286,7 +313,8 @@ impl LocalBackend {
         // Only now is nobody else writing: what is read here is the end of the record.
         let (_, mut state, entries) = self.load(run)?;
         for request in first {
-            state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint })?;
+            let hint = |hint: String| hint.replace("RUN", run.as_str());
+            state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint.map(hint) })?;
         }
         if let (Mode::Finished(outcome), Some(_)) = (state.mode(), &mended)
             && outcome.is_final()
@@ -297,6 +325,7 @@ impl LocalBackend {
         let (started, next) = (entries[0].at.to_string(), entries.len() as u64 + 1);
         let mut recorder =
             Recorder::new(self.0.journal.clone(), lease.clone(), self.0.clock.clone(), self.0.hub.clone(), redactor.clone(), next);
+        self.recover(run, &mut state, &mut recorder)?;
         let resumed = Event::RunResumed { tool: self.0.tool.clone(), by: how.by.clone() };
         recorder.record(&mut state, resumed)?;
         if let Some(plan) = &mended {
@@ -312,6 +341,9 @@ impl LocalBackend {
             driver.requested(request)?;
         }
         let verdict = self.drive(driver, &lease, signals).await?;
+        if self.0.stage.is_none() {
+            self.recovery(run).forget();
+        }
         drop(lock);
         Ok(verdict)
     }

@@ -148,12 +148,6 @@ impl<T> Recorder<T> {
     pub(super) fn is_idle(&self) -> bool {
         self.batch.entries.is_empty() && self.pending.is_empty()
     }
-
-    /// What is not on disk, after the journal failed.
-    pub(super) fn unrecorded(&mut self) -> Vec<Envelope> {
-        let waiting = self.pending.drain(..).flat_map(|pending| pending.entries).map(|entry| entry.as_ref().clone());
-        waiting.chain(std::mem::take(&mut self.batch.entries)).collect()
-    }
 }
 
 /// The envelope as others may see it. A checkpoint may hold what undo needs to put back, a secret too: the journal keeps it, nobody else.

@@ -57,6 +57,7 @@ fn visit(sim: &Sim, kills: u8, counts: &mut Counts, open: &mut Vec<Sim>) -> Resu
         moves.push(Move::Crash { roll_back: false });
         moves.extend((!sim.memory.rolled).then_some(Move::Crash { roll_back: true }));
         moves.extend(sim.formula.mended.as_ref().map(|_| Move::Mend));
+        moves.extend(sim.formula.redone.filter(|_| !sim.memory.redone).map(|_| Move::Redo));
         counts.kills += 1;
     }
     for next in moves {
@@ -109,6 +110,7 @@ pub(super) fn followers(sim: &Sim, outcome: Outcome) -> Result<Vec<Sim>, Broken>
     if outcome == Outcome::Held && sim.formula.mended.is_some() {
         all.extend(sim.mend_late()?);
     }
+    all.extend(sim.redo_late()?);
     if let Err(refusal) = sim.state.check_request(&Request::Rollback { by: "me".into(), to: None }) {
         laws::refused(sim, &refusal)?;
         return Ok(all);
@@ -160,7 +162,7 @@ fn hash_state(state: &RunState, hasher: &mut DefaultHasher) {
         slot.state.trouble().map(|trouble| trouble.class).hash(hasher);
         (text(&slot.before), text(&slot.output)).hash(hasher);
         (slot.attempt, slot.tries, slot.trace, slot.made, slot.granted, slot.definite, slot.undo_sure).hash(hasher);
-        (slot.undo_began, slot.undo_granted).hash(hasher);
+        (slot.undo_began, slot.undo_granted, slot.vouched).hash(hasher);
         let crate::engine::step_state::Prior { ready, trace, definite } = slot.prior;
         (ready, trace, definite).hash(hasher);
     }

@@ -35,6 +35,16 @@ pub(super) struct Formula {
     pub(super) kills: u8,
     /// What a person may mend it into.
     pub(super) mended: Option<Rc<Formula>>,
+    /// What a person may have done again, once.
+    pub(super) redone: Option<Redone>,
+}
+
+/// A step that a person has done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Redone {
+    pub(super) step: u32,
+    /// Because somebody has taken away what it made.
+    pub(super) lost: bool,
 }
 
 /// Builds a formula step by step.
@@ -83,6 +93,13 @@ impl Builder {
         self
     }
 
+    /// The last step reads what that one gave.
+    pub(super) fn reading(mut self, step: u32) -> Self {
+        let last = self.steps.last_mut().expect("a step");
+        (last.with, last.templated) = (serde_json::json!(format!("{{{{ steps.s{step}.outputs.x }}}}")), true);
+        self
+    }
+
     /// The last step has so many attempts.
     pub(super) fn attempts(mut self, attempts: u32) -> Self {
         self.steps.last_mut().expect("a step").retry.attempts = attempts;
@@ -109,6 +126,7 @@ impl Builder {
             leaves,
             kills,
             mended: None,
+            redone: None,
         }
     }
 }
@@ -122,6 +140,12 @@ impl Formula {
     /// Gates are decided by themselves after so many milliseconds.
     pub(super) fn until(mut self, millis: u64) -> Self {
         self.until = Some(millis);
+        self
+    }
+
+    /// A person has that step done again, once.
+    pub(super) fn redone(mut self, step: u32, lost: bool) -> Self {
+        self.redone = Some(Redone { step, lost });
         self
     }
 

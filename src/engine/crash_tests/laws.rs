@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use formula_steps::contract::{Effect, Probe, Repeat, Undo};
 
 use super::sim::{Broken, Phase, Sim, Work};
-use super::world::{Content, Sight};
+use super::world::{Cell, Content, Sight};
 use crate::engine::step_state::Slot;
 use crate::engine::{Command, Mode, Origin, Refusal, RunState, StepState};
 use crate::model::{Event, Gate, Outcome, StepIx};
@@ -72,6 +72,9 @@ pub(super) fn recorded(sim: &mut Sim, event: &Event) -> Result<(), Broken> {
             }
         }
     }
+    if let Event::RedoRequested { steps, .. } = event {
+        return done_again(sim, &steps[0]);
+    }
     let Some(step) = event.step().and_then(|id| sim.formula.plan.find(id)) else { return Ok(()) };
     let finally = sim.formula.plan.step(step).finally;
     match event {
@@ -122,6 +125,32 @@ pub(super) fn recorded(sim: &mut Sim, event: &Event) -> Result<(), Broken> {
     Ok(())
 }
 
+/// A person has a step done again: nothing that rests on it and can be asked is taken for done meanwhile.
+fn done_again(sim: &mut Sim, id: &str) -> Result<(), Broken> {
+    let named = sim.formula.plan.find(id).ok_or_else(|| format!("no step `{id}`"))?;
+    let finals = (0..sim.world.len() as u32).map(StepIx).filter(|step| sim.formula.plan.step(*step).finally);
+    let steps: Vec<_> = [named].into_iter().chain(sim.formula.above(named)).chain(finals).collect();
+    for step in steps {
+        let nature = sim.formula.nature(step);
+        let past = &mut sim.memory.past[step.index()];
+        let state = sim.state.step(step);
+        if state.is_over() {
+            let vouched = past.attempts == 0 || past.outputs == 0;
+            if step == named || nature.sight == Sight::Tells && !vouched {
+                return Err(broken(sim, step, "is taken for done although what it rests on is done again"));
+            }
+            continue;
+        }
+        // What cannot tell may take effect once more: because it is named, or because it does no harm.
+        let again = nature.sight != Sight::Tells && (step == named || nature.repeat != Repeat::Never);
+        let cell = &mut sim.world[step.index()];
+        cell.redone += u8::from(again && cell.effects > 0);
+        past.outputs = 0;
+        sim.memory.passed[step.index()] = false;
+    }
+    Ok(())
+}
+
 /// Before an effect.
 pub(super) fn begins(sim: &Sim, step: StepIx, intent: u64) -> Result<(), Broken> {
     if intent > sim.durable.len() as u64 {
@@ -130,10 +159,12 @@ pub(super) fn begins(sim: &Sim, step: StepIx, intent: u64) -> Result<(), Broken>
     crowded(sim, step)?;
     let planned = sim.formula.plan.step(step);
     let turned = sim.state.rollback.is_some();
+    let there = |cell: Cell| cell.content == Content::Ours || cell.lost;
     for need in &planned.needs {
         let met = match sim.state.step(*need) {
             _ if sim.is_gate(*need).is_some() => sim.memory.passed[need.index()],
-            StepState::Done { .. } => sim.formula.nature(*need).looks() || sim.world[need.index()].content == Content::Ours,
+            // Nobody knows yet of what somebody has taken away.
+            StepState::Done { .. } => sim.formula.nature(*need).looks() || there(sim.world[need.index()]),
             StepState::Skipped => true,
             _ => planned.finally && turned && !sim.formula.plan.step(*need).finally,
         };
@@ -162,7 +193,7 @@ pub(super) fn effects(sim: &Sim, step: StepIx) -> Result<(), Broken> {
         return Err(broken(sim, step, "overwrote what is not ours"));
     }
     let blindly = nature.sight != Sight::Tells && nature.repeat == Repeat::Safe;
-    let most = if blindly { 1 + sim.kills + cell.late } else { 1 };
+    let most = if blindly { 1 + sim.kills + cell.late } else { 1 } + cell.redone;
     if cell.effects > most {
         return Err(broken(sim, step, &format!("took effect {} times with {} kills", cell.effects, sim.kills)));
     }
@@ -205,7 +236,9 @@ fn is_ours(sim: &Sim, step: StepIx) -> bool {
 
 /// A rollback was refused: there must be a reason in the world.
 pub(super) fn refused(sim: &Sim, refusal: &Refusal) -> Result<(), Broken> {
-    let passed = |step: &StepIx| sim.formula.nature(*step).effect == Effect::OneWay && sim.world[step.index()].effects > 0;
+    // What was made and lost since was made all the same.
+    let there = |step: &StepIx| sim.world[step.index()].effects > 0 || sim.world[step.index()].lost;
+    let passed = |step: &StepIx| sim.formula.nature(*step).effect == Effect::OneWay && there(step);
     if (0..sim.world.len() as u32).map(StepIx).any(|step| passed(&step)) { Ok(()) } else { Err(format!("refused: {refusal}")) }
 }
 
@@ -230,7 +263,8 @@ fn plausible(sim: &Sim, outcome: Outcome) -> Result<(), Broken> {
     let steps = || (0..sim.world.len() as u32).map(StepIx);
     let wrong = match outcome {
         Outcome::Done => {
-            let there = |step: &StepIx| sim.formula.nature(*step).looks() || sim.world[step.index()].content == Content::Ours;
+            let cell = |step: &StepIx| sim.world[step.index()];
+            let there = |step: &StepIx| sim.formula.nature(*step).looks() || cell(step).content == Content::Ours || cell(step).lost;
             steps().find(|step| !(sim.state.step(*step).is_over() && (there(step) || *sim.state.step(*step) == StepState::Skipped)))
         }
         Outcome::Refused => steps().find(|step| sim.world[step.index()].effects > 0),

@@ -60,6 +60,7 @@ pub(super) fn formulas() -> Vec<Formula> {
     all.extend(errands());
     all.extend(parallel());
     all.extend(super::mend::formulas());
+    all.extend(done_again());
     all
 }
 
@@ -309,5 +310,44 @@ fn parallel() -> Vec<Formula> {
         fan(2, blind().whole()).ends("fan-out, announced ahead", 1, Outcome::Done, "ooo"),
         fan(2, whole()).ends("fan-out", 1, Outcome::Done, "ooo"),
         fan(2, never(Undo::Nothing).whole()).ends("fan-out, in doubt", 1, Outcome::Done, "ooo"),
+    ]
+}
+
+/// A person has the second step done again, at any death and when the run is over.
+fn done_again() -> Vec<Formula> {
+    let row = |middle: Nature, last: Nature| Builder::new(2).step(&[], whole()).step(&[0], middle).step(&[1], last);
+    let again = |name: &str, middle, last: Nature, lost| row(middle, last).ends(name, 1, Outcome::Done, "ooo").redone(1, lost);
+    let reading = |last: Nature| row(plain(), last).reading(1);
+    vec![
+        again("done again, was lost", plain(), whole(), true),
+        again("done again, is there", plain(), whole(), false),
+        again("done again, lost and reversed", tells(Repeat::Safe, Undo::Reverse), tells(Repeat::Safe, Undo::Reverse).whole(), true),
+        again("done again, blind", blind(), blind().whole(), false),
+        again("done again, named and never to be repeated", never(Undo::Reverse), whole(), false),
+        again("done again below what must not be repeated", plain(), never(Undo::Nothing), true),
+        again("done again below what cannot be taken back", plain(), one_way().whole(), true),
+        again("done again, keyed and vague", Nature::new(Sight::Vague, Repeat::Keyed, Undo::Restore), whole(), false),
+        again("done again, found in place", plain().found(Content::Ours), whole(), false),
+        reading(whole()).ends("not done again: it was read", 1, Outcome::Done, "ooo").redone(1, true),
+        reading(one_way().whole()).ends("done again, read by what cannot be taken back", 1, Outcome::Done, "ooo").redone(1, true),
+        row(plain(), whole().failing(ALWAYS, Class::Permanent, Point::Before))
+            .ends("done again after a failure", 1, Outcome::Held, "oo-")
+            .redone(1, true),
+        row(plain(), whole().failing(1, Class::Transient, Point::Before))
+            .attempts(2)
+            .ends("done again while another one waits", 1, Outcome::Done, "ooo")
+            .redone(1, true),
+        row(plain(), whole()).step(&[], whole()).finally().ends("done again before the end", 1, Outcome::Done, "oooo").redone(1, true),
+        Builder::new(1)
+            .step(&[], whole())
+            .gate(&[0], Gate::Approve)
+            .step(&[1], whole())
+            .ends("done again before an approval", 1, Outcome::Done, "o-o")
+            .with(&[Errand::Answer { gate: 1, approved: true }, Errand::Answer { gate: 1, approved: true }])
+            .redone(0, true),
+        row(plain(), whole())
+            .ends("done again after a rollback in part", 1, Outcome::Done, "ooo")
+            .with(&[Errand::RollBack { to: Some(1) }])
+            .redone(1, true),
     ]
 }

@@ -1,8 +1,8 @@
 //! The person beside the run: does errands while it runs, and looks at what is held.
 
-use formula_steps::contract::Class;
+use formula_steps::contract::{Class, Undo};
 
-use super::formula::Errand;
+use super::formula::{Errand, Redone};
 use super::sim::{Broken, Move, Sim};
 use super::world::Content;
 use crate::engine::StepState;
@@ -55,6 +55,44 @@ impl Sim {
         }
         self.commit()?;
         Ok(said)
+    }
+
+    /// A person has a step done again, if that is not refused. Returns whether it was.
+    pub(super) fn redo(&mut self) -> Result<bool, Broken> {
+        let Some(Redone { step, lost }) = self.formula.redone.filter(|_| !self.memory.redone) else { return Ok(false) };
+        let step = StepIx(step);
+        let request = Request::Redo { by: "me".into(), steps: vec![self.formula.id(step)] };
+        if let Err(refusal) = self.state.check_request(&request) {
+            let reads = self.formula.above(step).iter().any(|above| self.formula.plan.step(*above).templated);
+            let reason = !self.state.step(step).is_over() || self.state.rollback.is_some() || reads;
+            return if reason { Ok(false) } else { Err(format!("doing it again is refused for no reason: {refusal}")) };
+        }
+        let nature = self.formula.nature(step);
+        for above in self.formula.above(step) {
+            let reverses = matches!(self.formula.nature(above).undo, Undo::Restore | Undo::Reverse);
+            let owes = reverses && self.memory.past[above.index()].attempts > 0;
+            if owes && self.formula.plan.step(above).templated {
+                return Err(format!("`{}` would be taken back with other params", self.formula.id(above)));
+            }
+        }
+        if lost {
+            self.world[step.index()].lose(nature);
+        }
+        self.memory.redone = true;
+        self.ask(&request)?;
+        Ok(true)
+    }
+
+    /// A person has a step done again of a run that nobody drives any more.
+    pub(super) fn redo_late(&self) -> Result<Option<Self>, Broken> {
+        let mut next = self.clone();
+        next.path.push(Move::Redo);
+        next.take_up(false)?;
+        if !next.redo()? {
+            return Ok(None);
+        }
+        next.make(Move::Commit)?;
+        Ok(Some(next))
     }
 
     /// A person answers although the driver has let go; the next one takes it up. False where the errand does not fit.

@@ -6,7 +6,7 @@ use formula_steps::contract::{Class, Repeat, Undo};
 use proptest::prelude::*;
 
 use super::explore::followers;
-use super::formula::{Builder, Errand, Formula};
+use super::formula::{Builder, Errand, Formula, Redone};
 use super::sim::{Move, Sim};
 use super::world::{Content, Nature, Point, Sight};
 use crate::model::Outcome;
@@ -53,9 +53,10 @@ fn formulas() -> impl Strategy<Value = Formula> {
     (1..6_u32, any::<bool>(), steps, 0..3_usize)
         .prop_flat_map(|(slots, rolling_back, steps, last)| {
             let count = steps.len() as u32;
-            (Just((slots, rolling_back, steps, last)), errands(count))
+            let redone = proptest::option::weighted(0.3, (0..count, any::<bool>()));
+            (Just((slots, rolling_back, steps, last)), errands(count), redone)
         })
-        .prop_map(|((slots, rolling_back, steps, last), errands)| {
+        .prop_map(|((slots, rolling_back, steps, last), errands, redone)| {
             let mut builder = Builder::new(slots);
             if rolling_back {
                 builder = builder.rolling_back();
@@ -81,7 +82,8 @@ fn formulas() -> impl Strategy<Value = Formula> {
                 .into_iter()
                 .filter(|errand| !matches!(errand, Errand::RollBack { to: Some(to) } if *to as usize >= first_final))
                 .collect();
-            Formula { ends: None, ..builder.ends("random", 4, Outcome::Done, "") }.with(&kept)
+            let redone = redone.map(|(step, lost)| Redone { step, lost });
+            Formula { ends: None, redone, ..builder.ends("random", 4, Outcome::Done, "") }.with(&kept)
         })
 }
 
@@ -105,6 +107,7 @@ fn drive(formula: Formula, choices: &[u8]) -> Result<Outcome, String> {
         }
         let next = match choice {
             Some(choice @ 0..5) if sim.kills < sim.formula.kills => Move::Crash { roll_back: choice == 0 && !sim.memory.rolled },
+            Some(5..7) if sim.kills < sim.formula.kills && sim.formula.redone.is_some() && !sim.memory.redone => Move::Redo,
             choice => moves[usize::from(choice.unwrap_or_default()) % moves.len()],
         };
         sim.make(next).map_err(|broken| format!("{broken}, on the way {:?}", sim.path))?;

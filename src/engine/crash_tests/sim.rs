@@ -61,6 +61,8 @@ pub(super) enum Move {
     Crash { roll_back: bool },
     /// The driver dies; whoever takes up the run mends its formula.
     Mend,
+    /// The driver dies; whoever takes up the run has a step done again.
+    Redo,
 }
 
 /// What is remembered of a step's history.
@@ -84,6 +86,8 @@ pub(super) struct Memory {
     pub(super) errands: u32,
     /// Somebody asked for a rollback of everything.
     pub(super) rolled: bool,
+    /// A step was asked to be done again.
+    pub(super) redone: bool,
 }
 
 /// A run in the hands of a driver.
@@ -118,7 +122,7 @@ impl Sim {
         let count = formula.natures.len();
         let state = RunState::new(formula.plan.clone());
         let errands = (1 << formula.errands.len()) - 1;
-        let memory = Memory { past: vec![Past::default(); count], passed: vec![false; count], errands, rolled: false };
+        let memory = Memory { past: vec![Past::default(); count], passed: vec![false; count], errands, rolled: false, redone: false };
         let mut sim = Self {
             world: formula.natures.iter().map(|nature| Cell::new(*nature)).collect(),
             durable: Vec::new(),
@@ -330,12 +334,16 @@ impl Sim {
                 self.memory = self.durable_memory.clone();
                 self.take_up(roll_back)?;
             }
-            Move::Mend => {
+            Move::Mend | Move::Redo => {
                 self.kills += 1;
                 self.pending.clear();
                 self.memory = self.durable_memory.clone();
                 self.take_up(false)?;
-                self.mend()?;
+                if next == Move::Mend {
+                    self.mend()?
+                } else {
+                    self.redo()?
+                };
             }
         }
         self.commission()
@@ -344,7 +352,7 @@ impl Sim {
     /// Another driver takes up what is durable, and asks for a rollback if somebody wants one and there is a way back.
     pub(super) fn take_up(&mut self, roll_back: bool) -> Result<(), Broken> {
         self.drives += 1;
-        if self.drives > 16 {
+        if self.drives > 24 {
             return Err("the run never ends".into());
         }
         self.tasks.clear();

@@ -34,7 +34,7 @@ fn thousands(number: u64) -> String {
 }
 
 /// All of them, each with a formula that notices it. The last two are made by the driver of these tests.
-const MISTAKES: [(Mutation, &str); 30] = [
+const MISTAKES: [(Mutation, &str); 33] = [
     (Mutation::IgnoreNeeds, "fan-in"),
     (Mutation::FinallyEarly, "finally"),
     (Mutation::IgnoreSlots, "fan-out"),
@@ -62,6 +62,9 @@ const MISTAKES: [(Mutation, &str); 30] = [
     (Mutation::KeepHalfUndone, "rolled back in part, then done again"),
     (Mutation::MendWhatIsOwed, "not mended: it left half of it"),
     (Mutation::KeepApprovals, "mended past an approval"),
+    (Mutation::RedoAlone, "done again, was lost"),
+    (Mutation::RedoBlindly, "done again below what must not be repeated"),
+    (Mutation::RedoForgets, "done again, is there"),
     (Mutation::PassOneWay, "past the point of no return"),
     (Mutation::EffectFirst, "Blind, Never, Nothing"),
     (Mutation::UndoFirst, "rolled back"),

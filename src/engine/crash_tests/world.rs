@@ -106,6 +106,10 @@ pub(super) struct Cell {
     pub(super) effects: u8,
     /// Calls that failed after their effect.
     pub(super) late: u8,
+    /// Times that somebody asked for it to be done again.
+    pub(super) redone: u8,
+    /// Somebody took away what was made.
+    pub(super) lost: bool,
     /// Something of ours was there at some time: what is looked for by its name is ours or gone.
     was_there: bool,
     calls: u8,
@@ -114,7 +118,7 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn new(nature: Nature) -> Self {
-        Self { content: nature.start, effects: 0, late: 0, was_there: false, calls: 0, undo_calls: 0 }
+        Self { content: nature.start, effects: 0, late: 0, redone: 0, lost: false, was_there: false, calls: 0, undo_calls: 0 }
     }
 
     /// What a probe says.
@@ -149,6 +153,13 @@ impl Cell {
         self.effects += u8::from(!known);
         if self.content != Content::Damaged {
             self.content = if self.content == Content::Foreign { Content::Damaged } else { Content::Ours };
+        }
+    }
+
+    /// Somebody takes away what was made.
+    pub(super) fn lose(&mut self, nature: Nature) {
+        if self.content == Content::Ours {
+            (self.content, self.effects, self.lost) = (nature.start, 0, true);
         }
     }
 
