@@ -17,7 +17,8 @@ impl RunState {
                     let output = slot.output.clone()?;
                     Some(Event::AttemptSucceeded { step: id(step), attempt, output, one_way: slot.sealed && !durable.slot(step).sealed })
                 }
-                StepState::Failed(trouble) => {
+                // What can be asked, or tried again, is: it may have failed for the reason for which the journal did.
+                StepState::Failed(trouble) if !self.traits(step).probes && !self.traits(step).repeatable => {
                     let (class, message, hint) = (trouble.class, trouble.message.clone(), trouble.hint.clone());
                     Some(Event::AttemptFailed { step: id(step), attempt, class, message, hint })
                 }

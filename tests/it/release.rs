@@ -344,7 +344,7 @@ fn what_a_person_denies_is_not_published() {
     let sandbox = Sandbox::new();
     let shop = Shop::new(&sandbox);
     let before = shop.outside();
-    shop.release().arg("--gate").run().exits(20);
+    shop.release().arg("--gate").run().exits(20).stderr_has("next: formula approve [RUN] approve");
     formula(&sandbox).args(["approve", "--deny", "--reason", "too early"]).run().exits(0);
     let ran = shop.release().args(["--gate", "--json"]).run();
     ran.exits(20);

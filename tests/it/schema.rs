@@ -235,6 +235,7 @@ fn events() -> Vec<Event> {
         Event::GateDecided { step: step(), approved: true, by: by(), reason: None },
         Event::CancelRequested { by: by(), now: false },
         Event::RollbackRequested { by: by(), to: Some("a".into()) },
+        Event::RedoRequested { by: by(), steps: vec![step()] },
         Event::UndoStarted { step: step() },
         Event::UndoSucceeded { step: step() },
         Event::UndoFailed { step: step(), class: Class::Conflict, message: "no".into(), hint: None },
