@@ -43,7 +43,7 @@ impl<'a> Shop<'a> {
     /// With a registry set up like that.
     pub fn with(sandbox: &'a Sandbox, registry: RegistryOptions) -> Self {
         let git = GitFixture::new(sandbox);
-        sandbox.write("image/Dockerfile", "FROM scratch\nLABEL formula.test=1\nCOPY marker /marker\n");
+        sandbox.write("image/Dockerfile", "FROM scratch\nCOPY marker /marker\nLABEL formula.test=1\n");
         // Two shops on one engine must not have the same image.
         sandbox.write("image/marker", sandbox.name());
         sandbox.write("VERSION", "0.3.0\n");

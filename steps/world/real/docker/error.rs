@@ -113,6 +113,8 @@ pub(super) fn of_words(words: &str) -> PortErrorKind {
         "unexpected eof",
         "temporary failure",
         "context canceled",
+        // A layer that the build rested on went meanwhile, with somebody else's `rmi` or `prune`.
+        "unknown parent image id",
     ]) || words.trim_end().ends_with(": eof")
     {
         PortErrorKind::Transient
@@ -174,6 +176,7 @@ mod tests {
             ("received unexpected HTTP status: 500 Internal Server Error", Transient),
             ("net/http: request canceled (Client.Timeout exceeded while awaiting headers)", Transient),
             ("Get \"http://127.0.0.1:1/v2/\": context deadline exceeded", Transient),
+            ("failed to export image: failed to set parent sha256:da7c: unknown parent image ID sha256:da7c", Transient),
             ("invalid reference format", Failed),
         ] {
             assert_eq!(of_words(words), kind, "{words}");
