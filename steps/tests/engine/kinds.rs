@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, RegistryServer, Tags, docker, docker_quietly, engine_or_skip, program_answers};
 
-const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY greeting /\nVOLUME /data\nLABEL formula.test=1\n";
+const DOCKERFILE: &str = "FROM scratch\nCOPY greeting /\nCOPY busybox /bin/busybox\nVOLUME /data\nLABEL formula.test=1\n";
 
 /// A step in the real world.
 pub struct Bench {

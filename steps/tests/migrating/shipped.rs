@@ -254,7 +254,7 @@ fn image(tags: &Tags) -> String {
     let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nENV PATH=/bin\nLABEL formula.test=1\n";
     let folder = Folder::with_busybox(&[("Dockerfile", dockerfile)]);
     let name = tags.local().to_string();
-    docker(&["build", "-q", "-t", &name, folder.path().to_str().unwrap()]);
+    docker(&["build", "--no-cache", "-q", "-t", &name, folder.path().to_str().unwrap()]);
     name
 }
 

@@ -49,7 +49,8 @@ impl Folder {
             args: BTreeMap::new(),
             labels: BTreeMap::from([("formula.test".into(), "1".into())]),
             target: None,
-            no_cache: false,
+            // Layers of a cache are shared, and another test may remove them at any moment.
+            no_cache: true,
             platforms: Vec::new(),
             builder: Builder::Classic,
             digest: None,

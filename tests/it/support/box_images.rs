@@ -70,7 +70,8 @@ impl BoxImages {
 
     fn build_one(&self, folder: &std::path::Path, dockerfile: &str, reference: &str) {
         fs::write(folder.join("Dockerfile"), dockerfile).expect("the folder is ours");
-        docker(&["build", "--quiet", "--tag", reference, &folder.to_string_lossy()]);
+        // Layers of a cache are shared, and another test may remove them at any moment.
+        docker(&["build", "--quiet", "--no-cache", "--tag", reference, &folder.to_string_lossy()]);
     }
 
     fn reference(&self, release: &str, mode: &str) -> String {

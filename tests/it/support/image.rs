@@ -31,7 +31,8 @@ impl Image {
         Self::write_context(sandbox, &folder, "COPY marker /marker\n");
         sandbox.write(&format!("{folder}/marker"), marker);
         let context = sandbox.work().join(&folder);
-        docker(&["build", "--quiet", "--tag", reference, &context.to_string_lossy()]);
+        // Layers of a cache are shared, and another test may remove them at any moment.
+        docker(&["build", "--quiet", "--no-cache", "--tag", reference, &context.to_string_lossy()]);
         fs::remove_dir_all(context).expect("the sandbox is writable");
         Self::adopt(reference)
     }

@@ -115,6 +115,7 @@ pub(super) fn of_words(words: &str) -> PortErrorKind {
         "context canceled",
         // A layer that the build rested on went meanwhile, with somebody else's `rmi` or `prune`.
         "unknown parent image id",
+        "failed to get digest sha256",
     ]) || words.trim_end().ends_with(": eof")
     {
         PortErrorKind::Transient
@@ -177,6 +178,7 @@ mod tests {
             ("net/http: request canceled (Client.Timeout exceeded while awaiting headers)", Transient),
             ("Get \"http://127.0.0.1:1/v2/\": context deadline exceeded", Transient),
             ("failed to export image: failed to set parent sha256:da7c: unknown parent image ID sha256:da7c", Transient),
+            ("failed to get digest sha256:d6fc: open /var/lib/docker/image/sha256/d6fc: no such file or directory", Transient),
             ("invalid reference format", Failed),
         ] {
             assert_eq!(of_words(words), kind, "{words}");
