@@ -44,10 +44,9 @@ impl App {
         Holder { host, pid: std::process::id(), user: self.user(), since: SystemClock::default().now() }
     }
 
-    /// The calling user's name.
+    /// The name of the user of the system who calls. The environment may say anything, and what is recorded is evidence.
     pub fn user(&self) -> String {
-        let named = self.var("USER").or_else(|| self.var("LOGNAME")).map(str::to_owned);
-        named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+        name_of(rustix::process::getuid().as_raw())
     }
 
     /// The journal if there is one. A state directory that lost its journal is refused rather than taken for a new one.
@@ -169,6 +168,17 @@ fn secrets(plan: &Plan, env: &BTreeMap<String, String>, ui: &Ui) -> Result<BTree
         ui.status(&format!("warning: {warning}"));
     }
     Ok(resolved.secrets)
+}
+
+/// The name that the system has for a user.
+pub fn name_of(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse::<u32>().ok()? == uid).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("uid {uid}"))
 }
 
 /// This program, for steps that run a formula as a run of its own.

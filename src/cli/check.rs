@@ -82,7 +82,7 @@ pub fn check(app: &App, args: &Args) -> Outcome {
 /// The formulas of this directory, and its migrations that are formulas.
 fn all(app: &App) -> Result<Vec<String>, Failure> {
     let migrations = migrations(app);
-    match here(app) {
+    match here(app, "check") {
         Ok(names) => Ok(names.into_iter().chain(migrations).collect()),
         Err(_) if !migrations.is_empty() => Ok(migrations),
         Err(failure) => Err(failure),
@@ -109,13 +109,13 @@ fn is_toml(path: &str) -> bool {
 }
 
 /// The formulas of this directory.
-pub(super) fn here(app: &App) -> Result<Vec<String>, Failure> {
+pub(super) fn here(app: &App, command: &str) -> Result<Vec<String>, Failure> {
     let folder = app.workdir.join("formulas");
     let listed = load::catalog(app).list();
     let names: Vec<String> = listed.into_iter().filter(|listed| listed.path.parent() == Some(&folder)).map(|listed| listed.name).collect();
     if names.is_empty() {
         let failure = Failure::usage(format!("there are no formulas in `{}`", shown(&folder, app)));
-        return Err(failure.hint("name what to check: `formula check NAME` or `formula check FILE.toml`"));
+        return Err(failure.hint(format!("name them: `formula {command} NAME` or `formula {command} FILE.toml`")));
     }
     Ok(names)
 }

@@ -40,7 +40,7 @@ enum Done {
 
 /// Lays out.
 pub fn fmt(app: &App, args: &Args) -> Outcome {
-    let names = if args.formulas.is_empty() { check::here(app)? } else { args.formulas.clone() };
+    let names = if args.formulas.is_empty() { check::here(app, "fmt")? } else { args.formulas.clone() };
     let (mut changed, mut broken) = (0, 0);
     for name in &names {
         match one(app, args, name)? {

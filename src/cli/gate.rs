@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::app::App;
+use super::app::{App, name_of};
 use super::failure::Failure;
 use super::forge;
 use crate::model::{GateRules, Proof, RunId};
@@ -17,11 +17,8 @@ pub fn may_deny(app: &App, step: &str, rules: &GateRules) -> Result<String, Fail
 }
 
 fn may(app: &App, step: &str, rules: &GateRules, may: impl Fn(&GateRules, &str) -> bool) -> Result<String, Failure> {
-    if rules.is_free() {
-        return Ok(app.user());
-    }
-    let user = user();
-    if may(rules, &user) {
+    let user = app.user();
+    if rules.is_free() || may(rules, &user) {
         return Ok(user);
     }
     Err(Failure::usage(format!("`{user}` may not answer gate `{step}`")).hint(format!("these may: {}", rules.names())))
@@ -73,19 +70,4 @@ fn proven(workdir: &Path, path: &str, (step, digest): (&str, &str)) -> Result<()
     } else {
         Err(missing("it does not name the digest of the gate".to_owned()))
     }
-}
-
-fn user() -> String {
-    name_of(rustix::process::getuid().as_raw())
-}
-
-/// The name that the system has for a user.
-fn name_of(uid: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse::<u32>().ok()? == uid).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| format!("uid {uid}"))
 }

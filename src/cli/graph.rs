@@ -12,7 +12,7 @@ use crate::backend::Backend as _;
 use crate::engine::{Origin, StepState};
 use crate::graph::draw::{Drawing, Mark, Stand, dot, mermaid, svg, text};
 use crate::journal::Journal as _;
-use crate::model::{Formula, Plan, StepIx};
+use crate::model::{Formula, Plan, PlanStep, StepIx};
 use crate::plan::Given;
 use crate::report::{Hub, duration};
 use crate::syntax::{self, Builtin, Kinds as _};
@@ -91,7 +91,7 @@ fn of_run(app: &App, name: Option<&str>, run: Option<&str>) -> Result<Drawing, F
     for (at, node) in drawing.nodes.iter_mut().enumerate() {
         let step = StepIx(at as u32);
         let took = stories.get(&plan.step(step).id).and_then(|story| story.took_ms).map(duration);
-        node.stand = Some(stand(state.step(step), took));
+        node.stand = Some(stand(plan.step(step), state.step(step), took));
     }
     let stands = runs::stands(&record, driver.as_ref()).replace('_', " ");
     drawing.run = Some(format!("run {run} {stands}"));
@@ -110,7 +110,7 @@ fn description(plan: &Plan) -> String {
     syntax::parse(&source, &Builtin::default(), options).formula.map(|formula| formula.description).unwrap_or_default()
 }
 
-fn stand(state: &StepState, took: Option<String>) -> Stand {
+fn stand(step: &PlanStep, state: &StepState, took: Option<String>) -> Stand {
     let (mark, words) = match state {
         StepState::Done { origin: Origin::Created } => (Mark::Good, "done"),
         StepState::Done { origin: Origin::Adopted } => (Mark::Good, "already so"),
@@ -123,10 +123,11 @@ fn stand(state: &StepState, took: Option<String>) -> Stand {
         StepState::WaitingRetry { .. } => (Mark::Going, "will be tried again"),
         StepState::Running { .. } => (Mark::Going, "running"),
         StepState::Undoing => (Mark::Going, "being taken back"),
+        StepState::Undone if step.leaves_nothing() => (Mark::Still, "nothing to take back"),
         StepState::Undone => (Mark::Still, "taken back"),
         StepState::Pending | StepState::Ready => (Mark::Still, "not begun"),
     };
-    let took = took.filter(|_| !matches!(state, StepState::Pending | StepState::Skipped | StepState::Running { .. }));
+    let took = took.filter(|_| !matches!(state, StepState::Pending | StepState::Skipped | StepState::Undone | StepState::Running { .. }));
     Stand { mark, state: words.into(), took }
 }
 

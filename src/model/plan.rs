@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use formula_steps::contract::Behaviour;
+use formula_steps::contract::{Behaviour, Effect, Undo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -94,6 +94,14 @@ pub struct PlanStep {
     /// Part of `[[finally]]`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub finally: bool,
+}
+
+impl PlanStep {
+    /// Whether a rollback passes it by: it asks, looks, or leaves what is no trouble.
+    pub fn leaves_nothing(&self) -> bool {
+        let Behaviour { effect, undo, .. } = self.behaviour;
+        self.gate.is_some() || effect == Effect::ReadOnly || undo == Undo::Nothing
+    }
 }
 
 /// A whole run, before it runs.

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ran, Sandbox, formula};
+use crate::support::{Ran, Sandbox, formula, me};
 
 fn ask(sandbox: &Sandbox, line: &str) -> Ran {
     formula(sandbox).args(line.split(' ')).run()
@@ -27,12 +27,6 @@ fn waiting(rules: &str) -> Sandbox {
     sandbox
 }
 
-/// The name of the user who runs the tests, as the system has it.
-fn me() -> String {
-    let told = std::process::Command::new("id").arg("-un").output().expect("the program is there");
-    String::from_utf8(told.stdout).expect("a name").trim().to_owned()
-}
-
 #[test]
 fn only_those_who_are_named_answer_and_the_environment_makes_nobody_one_of_them() {
     let sandbox = waiting("approvers = [\"nobody-of-here\"]");
@@ -46,6 +40,16 @@ fn only_those_who_are_named_answer_and_the_environment_makes_nobody_one_of_them(
     ask(&sandbox, "run ship").exits(20);
     ask(&sandbox, "approve").exits(0);
     ask(&sandbox, "run ship").exits(0);
+}
+
+#[test]
+fn whoever_answers_a_gate_that_is_open_to_all_is_known_by_the_name_that_the_system_has() {
+    let sandbox = waiting("expires = \"1h\"");
+    formula(&sandbox).args(["run", "ship"]).env("USER", "nobody-of-here").run().exits(20);
+    formula(&sandbox).args(["approve"]).env("USER", "nobody-of-here").run().exits(0);
+    let log = ask(&sandbox, "log --json").exits(0).json();
+    let named: Vec<_> = log.iter().filter_map(|entry| entry["event"]["by"].as_str()).collect();
+    assert_eq!(named, [me(), me()], "who started it, and who approved");
 }
 
 #[test]

@@ -198,10 +198,11 @@ impl LocalBackend {
 
 async fn foresee(shared: &Arc<Shared>, ix: StepIx, outputs: &mut HashMap<StepIx, Value>) -> Foresight {
     let planned = shared.plan.step(ix);
+    let rendered = shared.resolver.render_step(ix, &|of| outputs.get(&of).cloned(), &run_values(shared));
     if planned.gate.is_some() {
-        return Foresight::Gate;
+        return if rendered.is_ok_and(|rendered| !rendered.condition) { Foresight::Skipped } else { Foresight::Gate };
     }
-    let rendered = match shared.resolver.render_step(ix, &|of| outputs.get(&of).cloned(), &run_values(shared)) {
+    let rendered = match rendered {
         Ok(rendered) => rendered,
         Err(_) if planned.templated => return Foresight::Waits { reason: waits_for(shared, ix, outputs) },
         Err(error) => return Foresight::Failed { error: StepError::permanent(error.to_string()) },

@@ -96,6 +96,7 @@ fn line(shown: &Shown, ix: StepIx, style: Style) -> (String, String) {
             let first = trouble.message.lines().next().unwrap_or_default();
             (style.bad("✗"), format!("{}{attempts}{took}  {}: {}", style.bad(name), trouble.class.as_str(), clean(first)))
         }
+        StepState::Undone if step.leaves_nothing() => (style.dim("-"), style.dim("nothing to take back")),
         StepState::Undone => (style.good("↩"), "taken back".to_owned()),
         StepState::Undoing => (style.warn("↩"), "being taken back".to_owned()),
         StepState::Running { .. } | StepState::InDoubt { .. } | StepState::WaitingRetry { .. } => {

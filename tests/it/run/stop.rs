@@ -161,7 +161,7 @@ fn the_second_of_two_runs_is_told_who_holds_the_first() {
     pipe(&sandbox, "gate");
     write_waiting(&sandbox, "echo ready; cat gate");
     let first = start(&sandbox);
-    let holder = format!("pid {} of ada", first.pid());
+    let holder = format!("pid {} of {}", first.pid(), crate::support::me());
     for name in ["waiting", "hello"] {
         let second = run(&sandbox, name).run();
         second.exits(12).stderr_has("another run holds the lock `workdir`").stderr_has(&holder).stderr_has("--wait-lock");
@@ -181,7 +181,7 @@ fn a_cancelled_run_ends_after_what_is_in_flight_and_asked_twice_at_once() {
     write_waiting(&sandbox, "echo ready; cat gate");
     let mut running = start(&sandbox);
     cancel(&sandbox, &[]).exits(0).stderr_has("asked the driver of run [RUN] to stop");
-    assert!(running.wait_for_line(|line| line.contains("stopping by ada")));
+    assert!(running.wait_for_line(|line| line.contains(&format!("stopping by {}", crate::support::me()))));
     fs::write(sandbox.work().join("gate"), "").expect("it still reads");
     running.finish().exits(21).stderr_has("✓ waits").stderr_has("next: formula resume [RUN]");
     assert!(!sandbox.work().join("last").exists());

@@ -62,3 +62,9 @@ macro_rules! strace_or_skip {
     };
 }
 pub(crate) use strace_or_skip;
+
+/// The name of the user who runs the tests, as the system has it.
+pub fn me() -> String {
+    let told = std::process::Command::new("id").arg("-un").output().expect("the program is there");
+    String::from_utf8(told.stdout).expect("a name").trim().to_owned()
+}
