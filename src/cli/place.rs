@@ -28,10 +28,7 @@ impl Place {
 
     /// The flags, to stand behind `formula `.
     fn flags(&self) -> String {
-        let flag = |name: &str, path: &PathBuf| {
-            let path = path.to_string_lossy().into_owned();
-            format!("{name} {} ", shlex::try_quote(&path).map_or_else(|_| path.clone(), std::borrow::Cow::into_owned))
-        };
+        let flag = |name: &str, path: &PathBuf| format!("{name} {} ", word(&path.to_string_lossy()));
         let given = [("-C", &self.directory), ("--state-dir", &self.state_dir)];
         given.into_iter().filter_map(|(name, path)| path.as_ref().map(|path| flag(name, path))).collect()
     }
@@ -48,6 +45,12 @@ impl Place {
     pub fn hint(&self, hint: &str) -> String {
         self.command(&hint.replace("`formula ", &format!("`formula {}", self.flags())))
     }
+}
+
+/// An argument as a shell takes it; a step that runs this program writes it in the same way.
+fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
