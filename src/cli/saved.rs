@@ -80,7 +80,12 @@ impl Saved {
         if was.len() != is.len() {
             return Err(refused(format!("it has {} steps, and there are {} now", was.len(), is.len())));
         }
-        let Some((was, is)) = was.iter().zip(&is).find(|(was, is)| was != is) else { return Ok(()) };
+        for (was, is) in was.iter().zip(&is) {
+            if let (None, Some(why)) = (was["undo_obstacle"].as_str(), is["undo_obstacle"].as_str()) {
+                return Err(refused(format!("step `{}` could not be taken back any more: {why}", is["step"].as_str().unwrap_or("?"))));
+            }
+        }
+        let Some((was, is)) = was.iter().zip(&is).find(|(was, is)| acts(was) != acts(is)) else { return Ok(()) };
         let step = is["step"].as_str().unwrap_or("?");
         let (then, today) = (told(was), told(is));
         if then != today {
@@ -94,6 +99,15 @@ impl Saved {
 
 fn refused(path: &std::path::Path, why: &str, anew: &str) -> Failure {
     Failure::new(11, format!("`{}` cannot be applied: {why}", path.display())).hint(format!("make a new one with `{anew}`"))
+}
+
+/// A step of a preview without what only concerns its undo.
+fn acts(step: &Value) -> Value {
+    let mut step = step.clone();
+    if let Some(fields) = step.as_object_mut() {
+        fields.retain(|name, _| !name.starts_with("undo_"));
+    }
+    step
 }
 
 /// What a step would do, in a few words.

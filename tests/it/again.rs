@@ -285,3 +285,34 @@ fn whoever_meets_a_lock_can_wait_for_it_and_is_told_whose_it_is() {
     running.finish().exits(130);
     waits.finish().exits(0);
 }
+
+#[test]
+fn a_plan_tells_whether_an_undo_is_possible_now() {
+    let sandbox = Sandbox::new();
+    let step = |id: &str, undo: &str| {
+        format!(
+            "[[steps]]\nid = \"{id}\"\nuses = \"shell\"\nwith = {{ command = [\"touch\", \"{id}\"], probe = [\"test\", \"-e\", \"{id}\"]{undo} }}\n\n"
+        )
+    };
+    let undo = |program: &str| format!(", undo = [\"{program}\", \"-f\", \"x\"]");
+    let steps = [step("good", &undo("rm")), step("bad", &undo("./takes-back")), step("never", "")].concat();
+    sandbox.write("formulas/undo.toml", format!("name = \"undo\"\n\n{steps}"));
+    let text = words(&sandbox, &["plan", "undo"]);
+    text.exits(0).stdout_has("undo: takes it away, but not as things are now: there is no program `./takes-back`");
+    assert_eq!(text.stdout.matches("as things are now").count(), 1, "{}", text.stdout);
+    let preview = |ran: &Ran| ran.json()[0]["preview"]["steps"].clone();
+    let possible =
+        |steps: &Value| -> Vec<bool> { steps.as_array().expect("steps").iter().map(|step| step["undo_possible"] == true).collect() };
+    let steps = preview(words(&sandbox, &["plan", "undo", "--json"]).exits(0));
+    assert_eq!((possible(&steps), &steps[0]["undo_obstacle"]), (vec![true, false, false], &Value::Null));
+
+    // It is a fact like any other: a plan that counted on it is stale.
+    let program = sandbox.work().join("takes-back");
+    fs::write(&program, "#!/bin/sh\n").expect("a program");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    let steps = preview(words(&sandbox, &["plan", "undo", "-o", "saved.json", "--json"]).exits(0));
+    assert_eq!(possible(&steps), [true, true, false]);
+    fs::remove_file(&program).expect("it is there");
+    let stale = words(&sandbox, &["run", "undo", "--plan", "saved.json"]);
+    stale.exits(11).stderr_has("step `bad` could not be taken back any more: there is no program `./takes-back`");
+}
