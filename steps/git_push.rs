@@ -122,6 +122,15 @@ with = { remote = "codeberg", refs = ["refs/heads/main", "refs/tags/v1.2.0"], un
         problems
     }
 
+    async fn undo_obstacle(&self, cx: &Context, params: &Params) -> Option<String> {
+        if params.undo.is_none() || params.force {
+            return None;
+        }
+        let pairs = look(cx, params).await.ok()?;
+        let moved = pairs.iter().find(|pair| pair.there.is_some() && !pair.is_there())?;
+        Some(format!("`{}` is moved on, which is not taken back without `force`", moved.name))
+    }
+
     async fn probe(&self, cx: &Context, params: &Params) -> Result<Probe<Before, Output>, StepError> {
         let pairs = look(cx, params).await?;
         if pairs.iter().all(Pair::is_there) {
@@ -355,7 +364,12 @@ mod tests {
         let (fake, cx, [old, other, _]) = world();
         let params = json!({ "remote": "origin", "refs": ["refs/heads/main"], "undo": "delete" });
         there(&fake, "refs/heads/main", &old);
+        let obstacle = StepType::undo_obstacle(&GitPush, &cx, &params).await;
+        assert!(obstacle.is_some_and(|why| why.contains("`refs/heads/main` is moved on")), "told before it is pushed");
+        let forced = json!({ "remote": "origin", "refs": ["refs/heads/main"], "undo": "delete", "force": true });
+        assert_eq!(StepType::undo_obstacle(&GitPush, &cx, &forced).await, None);
         let before = push(&cx, &params).await.unwrap();
+        assert_eq!(StepType::undo_obstacle(&GitPush, &cx, &params).await, None, "there is nothing to push any more");
         let undo = async |params: &Value| StepType::undo(&GitPush, &cx, params, Some(&before), None).await;
         assert_eq!(undo(&params).await.unwrap_err().class, Class::Conflict, "moved on, and no force");
         there(&fake, "refs/heads/main", &other);

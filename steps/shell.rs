@@ -156,6 +156,18 @@ with = { command = ["touch", "build/stamp"], probe = ["test", "-e", "build/stamp
         problems
     }
 
+    async fn undo_obstacle(&self, cx: &Context, params: &Params) -> Option<String> {
+        // A script is for the shell that is there; what it calls only shows when it runs.
+        let Some(Program::Argv(argv)) = &params.undo else { return None };
+        let program = argv.first()?;
+        let look = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh", program].map(str::to_owned).to_vec();
+        let shell = Run::new(cx, &Params { outputs: Vec::new(), ..params.clone() }, "undo").await.ok()?;
+        match shell.run(cx, look).await {
+            Ok((Exit::Code(1 | 127), _)) => Some(format!("there is no program `{program}`")),
+            _ => None,
+        }
+    }
+
     async fn probe(&self, cx: &Context, params: &Params) -> Result<Probe<Before, Output>, StepError> {
         refuse_problems(params)?;
         let Some(program) = &params.probe else {

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::app::App;
 use super::drive::Show;
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome as Ended};
 use super::gate;
 use crate::backend::{Backend as _, Delivery, Drive};
 use crate::engine::{RunState, StepState};
 use crate::journal::Journal;
-use crate::model::{BLOB_THRESHOLD, Event, Gate, GateRules, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx};
+use crate::model::{BLOB_THRESHOLD, Event, Gate, GateRules, Outcome, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx, Verdict};
 use crate::report::Hub;
 
 /// Answers a held step.
@@ -58,7 +58,7 @@ pub struct ApproveArgs {
 }
 
 /// Settles.
-pub fn settle(app: &App, args: &SettleArgs) -> Outcome {
+pub fn settle(app: &App, args: &SettleArgs) -> Ended {
     let (journal, run) = app.existing(Some(&args.run))?;
     let backend = app.backend(journal, Hub::new());
     let (plan, state) = backend.look(&run)?;
@@ -72,7 +72,7 @@ pub fn settle(app: &App, args: &SettleArgs) -> Outcome {
     } else {
         return Err(choices(Failure::usage(format!("which answer for step `{}`?", args.step)), &state, &run, &args.step, step));
     };
-    let Some(reason) = args.reason.clone() else {
+    let Some(reason) = args.reason.clone().filter(|reason| !reason.trim().is_empty()) else {
         return Err(Failure::usage("an answer needs its reason").hint("add `--reason \"why\"`; it is kept in the journal"));
     };
     let output = adopted(args)?;
@@ -128,7 +128,7 @@ fn unknown_step(plan: &Plan, id: &str) -> Failure {
 }
 
 /// Approves or denies.
-pub fn approve(app: &App, args: &ApproveArgs) -> Outcome {
+pub fn approve(app: &App, args: &ApproveArgs) -> Ended {
     let (journal, run) = app.existing(args.run.as_deref())?;
     let backend = app.backend(journal.clone(), Hub::new());
     let (plan, state) = backend.look(&run)?;
@@ -186,27 +186,27 @@ fn prompt(journal: &dyn Journal, run: &RunId, gate: &str) -> Result<String, Fail
     Ok(crate::report::clean(&asked.unwrap_or_default()))
 }
 
-/// On a terminal, or with `--yes`, gates that hold a run are answered on the spot and the run goes on.
-pub fn open_gates(app: &App, run: &RunId, mut code: u8, yes: bool, how: &Drive, show: Show) -> Outcome {
-    while code == crate::model::Outcome::Held.exit_code() && (yes || app.ui.interactive && !show.json) {
-        let (journal, run) = app.existing(Some(run.as_str()))?;
+/// On a terminal, or with `--yes`, gates that hold a run are answered on the spot and the run goes on. There is one verdict: that of its end.
+pub fn open_gates(app: &App, mut verdict: Verdict, yes: bool, how: &Drive, show: Show) -> Result<Verdict, Failure> {
+    while verdict.outcome == Outcome::Held && (yes || app.ui.interactive && !show.json) {
+        let (journal, run) = app.existing(verdict.run.as_ref().map(RunId::as_str))?;
         let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
         let gates = open(&plan, &state);
-        let Some((step, digest, rules)) = gates.first() else { return Ok(code) };
+        let Some((step, digest, rules)) = gates.first() else { return Ok(verdict) };
         let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
         // One that is proven at a terminal asks there by itself, whatever `--yes` says.
         if !yes && rules.proof != Some(Proof::Terminal) && !app.ui.confirm(&question) {
-            return Ok(code);
+            return Ok(verdict);
         }
         let by = match gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question) {
             Ok(by) => by,
             Err(failure) => {
                 app.ui.failure(&failure);
-                return Ok(code);
+                return Ok(verdict);
             }
         };
         let request = Request::Decide { by, step: (*step).to_owned(), approved: true, reason: None, digest: (*digest).to_owned() };
-        code = super::drive::resume(app, &run, &[request], how, show)?;
+        verdict = super::drive::resume(app, &run, &[request], how, show)?;
     }
-    Ok(code)
+    Ok(verdict)
 }

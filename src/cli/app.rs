@@ -9,6 +9,7 @@ use formula_steps::world::real::RealFiles;
 use formula_steps::world::{Secret, World};
 
 use super::failure::Failure;
+use super::place::Place;
 use super::ui::Ui;
 use crate::backend::local::{self, Config, LocalBackend};
 use crate::clock::{Clock as _, SystemClock};
@@ -30,6 +31,8 @@ pub struct App {
     pub workdir: PathBuf,
     /// The state directory, absolute; may not exist.
     pub state_dir: PathBuf,
+    /// How the command line said where that is.
+    pub place: Place,
 }
 
 impl App {

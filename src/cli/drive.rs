@@ -1,15 +1,17 @@
 //! Drives a run with somebody watching, and ends with its verdict.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
 use crate::backend::local::LocalBackend;
 use crate::backend::{Backend as _, Drive, Error};
 use crate::engine::RunState;
-use crate::journal::{Journal, SqliteJournal};
-use crate::model::{Request, RunId, Verdict};
+use crate::journal::{self, Journal, SqliteJournal};
+use crate::model::{Plan, Request, RunId, Verdict};
 use crate::report::{self, Hub};
+use crate::syntax::duration;
 
 /// How to show a run.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +30,38 @@ pub struct Extent {
 }
 
 /// Takes up a run, applies `first`, and drives it on.
-pub fn resume(app: &App, run: &RunId, first: &[Request], how: &Drive, show: Show) -> Outcome {
+pub fn resume(app: &App, run: &RunId, first: &[Request], how: &Drive, show: Show) -> Result<Verdict, Failure> {
     let journal = app.journal()?.ok_or_else(|| Failure::usage("there is no run here yet"))?;
     let (plan, state) = app.backend(journal.clone(), Hub::new()).look(run)?;
     let again = first.iter().map(|request| if let Request::Redo { steps, .. } = request { again(&state, steps) } else { 0 }).sum();
     let extent = Extent { steps: plan.steps.len(), over: state.over_in_all().saturating_sub(again) };
-    drive(app, journal, show, extent, async move |backend| backend.resume(run, first, how).await)
+    let back = first.iter().any(|request| matches!(request, Request::Rollback { .. }));
+    let with = edited(&plan).filter(|_| !back).map(|path| format!("formula resume {run} --with {path}"));
+    if let Some(with) = &with
+        && first.is_empty()
+    {
+        let with = app.place.command(with);
+        app.ui.status(&format!("the formula was edited since, and the run goes on as it was started; `{with}` takes what was edited"));
+    }
+    let mut verdict =
+        drive(app, journal, show, extent, async move |backend| backend.resume(run, first, how).await).map_err(|failure| failure.of(run))?;
+    if !verdict.outcome.is_final() {
+        verdict.next.extend(with);
+    }
+    Ok(verdict)
+}
+
+/// The file of the formula, as a word to type, if it says something else than what a run was started with.
+fn edited(plan: &Plan) -> Option<String> {
+    let text = std::fs::read_to_string(plan.workdir.join(&plan.formula_path)).ok()?;
+    let path = plan.formula_path.to_string_lossy();
+    (text != plan.formula_source).then(|| shlex::try_quote(&path).map_or_else(|_| path.to_string(), std::borrow::Cow::into_owned))
+}
+
+/// A duration that was given for a flag.
+pub fn duration(name: &str, text: Option<&str>) -> Result<Option<Duration>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    duration::parse(text).map(Some).map_err(|why| Failure::usage(format!("`--{name} {text}`: {why}")))
 }
 
 /// How many steps are done again for those.
@@ -41,14 +69,14 @@ fn again(state: &RunState, steps: &[String]) -> usize {
     state.redoing(steps).map_or(0, |redoing| redoing.again.len())
 }
 
-/// Runs `work` on a backend with the subscribers that `show` asks for.
+/// Runs `work` on a backend with the subscribers that `show` asks for. What it ends with is for [`end`], once nothing follows.
 pub fn drive(
     app: &App,
     journal: Arc<SqliteJournal>,
     show: Show,
     extent: Extent,
     work: impl AsyncFnOnce(&LocalBackend) -> Result<Verdict, Error>,
-) -> Outcome {
+) -> Result<Verdict, Failure> {
     let hub = Hub::new();
     subscribe(app, &hub, journal.clone(), show, extent);
     let backend = app.backend(journal, hub.clone());
@@ -57,10 +85,12 @@ pub fn drive(
     hub.close();
     // A thread that is stuck in a credential helper or a look-up must not hold the exit.
     runtime.shutdown_background();
-    let verdict = ended?;
-    let run = verdict.run.clone().ok_or_else(|| Failure::new(1, "the verdict names no run"))?;
-    print_verdict(app, show, &run, &verdict, "done");
-    Ok(verdict.exit)
+    ended.map_err(|error| {
+        let cut = matches!(error, Error::Journal(journal::Error::Io { .. }) | Error::Unrecorded { .. });
+        let locked = matches!(error, Error::Locked { .. });
+        let failure = Failure { cut, ..Failure::from(error) };
+        if locked { failure.hint("`--wait-lock 10m` at the end of the command waits that long") } else { failure }
+    })
 }
 
 fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, extent: Extent) {
@@ -80,17 +110,27 @@ fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, exte
     }
 }
 
-/// The last line: how the run stands and what to type next.
-pub fn print_verdict(app: &App, show: Show, run: &RunId, verdict: &Verdict, done: &str) {
+/// The last line: how the run stands and what to type next. `done` is the word for a run that is done.
+pub fn end(app: &App, show: Show, mut verdict: Verdict, done: &str) -> Outcome {
+    let run = verdict.run.clone().ok_or_else(|| Failure::new(1, "the verdict names no run"))?;
+    to_type(app, &mut verdict, show.json || !app.ui.interactive);
     if show.json {
-        app.ui.line(&report::verdict_json(run, verdict));
-        return;
+        app.ui.line(&report::verdict_json(&run, &verdict));
+    } else if !(app.ui.quiet && verdict.exit == 0) {
+        let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: None };
+        for line in report::verdict_lines(&run, &verdict, done, style) {
+            app.ui.err(&line);
+        }
     }
-    if app.ui.quiet && verdict.exit == 0 {
-        return;
-    }
-    let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: None };
-    for line in report::verdict_lines(run, verdict, done, style) {
-        app.ui.err(&line);
+    Ok(verdict.exit)
+}
+
+/// Makes the commands of a verdict such that they can be typed as they stand: here, and `alone`, where nobody can be asked.
+pub fn to_type(app: &App, verdict: &mut Verdict, alone: bool) {
+    for next in &mut verdict.next {
+        if alone && next.starts_with("formula rollback ") {
+            next.push_str(" --yes");
+        }
+        *next = app.place.command(next);
     }
 }

@@ -1,5 +1,9 @@
 //! Why a command failed, with its exit code and the next command to type.
 
+use serde_json::json;
+
+use crate::model::{Outcome as End, RunId, Verdict};
+
 /// A failed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -9,6 +13,10 @@ pub struct Failure {
     pub message: String,
     /// What now; one hint a line.
     pub hints: Vec<String>,
+    /// The run that it is about.
+    pub run: Option<RunId>,
+    /// A run was under way, and is cut off by it.
+    pub cut: bool,
 }
 
 /// What a command ends with: its exit code, or a failure to be printed.
@@ -17,7 +25,7 @@ pub type Outcome = Result<u8, Failure>;
 impl Failure {
     /// A failure with its exit code.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hints: Vec::new() }
+        Self { code, message: message.into(), hints: Vec::new(), run: None, cut: false }
     }
     /// A mistake on the command line.
     pub fn usage(message: impl Into<String>) -> Self {
@@ -33,6 +41,39 @@ impl Failure {
         self.hints.push(hint.into());
         self
     }
+    /// Says which run it is about.
+    #[must_use]
+    pub fn of(mut self, run: &RunId) -> Self {
+        self.run = Some(run.clone());
+        self
+    }
+
+    /// The last line of `--json` where no run could end with it.
+    pub fn json(&self) -> String {
+        let verdict = Verdict {
+            run: None,
+            outcome: if self.cut { End::Interrupted } else { End::Refused },
+            exit: self.code,
+            changed: false,
+            failed_step: None,
+            class: None,
+            message: Some(self.message.clone()).filter(|message| !message.is_empty()),
+            hint: Some(self.hints.join("; ")).filter(|hints| !hints.is_empty()),
+            retry_safe: true,
+            one_way_crossed: false,
+            next: self.hints.iter().flat_map(|hint| commands(hint)).collect(),
+            runbook: None,
+        };
+        json!({ "v": 1, "run": self.run, "verdict": verdict }).to_string()
+    }
+}
+
+/// The commands that a hint names and that can be typed as they stand.
+fn commands(hint: &str) -> Vec<String> {
+    let quoted = hint.split('`').skip(1).step_by(2).filter(|text| text.starts_with("formula "));
+    let whole = hint.split("   ").next().filter(|text| text.starts_with("formula ") && !text.contains('`'));
+    let is_left_open = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    quoted.chain(whole).filter(|command| !command.contains('…') && !command.split(' ').any(is_left_open)).map(str::to_owned).collect()
 }
 
 /// After a disk failed.
@@ -57,9 +98,10 @@ impl From<crate::backend::Error> for Failure {
                         "held by {run}pid {} of {} on {}, since {}",
                         held.holder.pid, held.holder.user, held.holder.host, held.holder.since
                     );
-                    failure.hint(who).hint("wait for it with `--wait-lock 10m`, or look at it with `formula show`")
+                    let look = held.run.as_ref().map_or_else(|| "formula runs".to_owned(), |run| format!("formula show {run}"));
+                    failure.hint(who).hint(format!("wait until it is over; `{look}` tells how it stands"))
                 }
-                None => failure.hint("wait for it with `--wait-lock 10m`"),
+                None => failure.hint("wait until it is over; `formula runs` lists what there is"),
             },
             Error::Orphans { orphans } => {
                 let mut failure = failure;
@@ -69,6 +111,7 @@ impl From<crate::backend::Error> for Failure {
                 failure.hint("let them end, or end them with `kill PID`, then give the same command again")
             }
             Error::Refused { hint: Some(hint), .. } => failure.hint(hint),
+            Error::StateDir(_) => failure.hint("mend its folder, or keep the state elsewhere with `--state-dir DIR`"),
             Error::Journal(Store::Io { .. }) => failure.hint(NOTHING_LOST),
             Error::Unrecorded { steps, place, .. } => {
                 let steps: Vec<_> = steps.iter().map(|step| format!("`{step}`")).collect();
@@ -86,5 +129,26 @@ impl From<crate::backend::Error> for Failure {
             Error::Internal(_) => failure.hint("this is a defect of formula; `formula log --json` has what led to it"),
             _ => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, commands};
+
+    #[test]
+    fn hints_give_the_commands_that_can_be_typed() {
+        assert_eq!(commands("wait; `formula show 01J` tells, or `formula runs`"), ["formula show 01J", "formula runs"]);
+        assert_eq!(commands("formula settle 01J a --skip --reason \"…\"   → skipped"), [""; 0]);
+        assert_eq!(commands("`formula run NAME` starts one; `formula list` shows them"), ["formula list"]);
+        assert_eq!(commands("add `--yes`"), [""; 0]);
+    }
+
+    #[test]
+    fn a_failure_is_a_verdict_of_no_run() {
+        let line: serde_json::Value =
+            serde_json::from_str(&Failure::new(12, "held").hint("`formula show 01J` tells").json()).expect("JSON");
+        assert_eq!((&line["run"], &line["verdict"]["outcome"]), (&serde_json::Value::Null, &"refused".into()));
+        assert_eq!((&line["verdict"]["exit"], &line["verdict"]["next"][0]), (&12.into(), &"formula show 01J".into()));
     }
 }

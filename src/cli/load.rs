@@ -29,7 +29,7 @@ pub fn source(app: &App, name: &str) -> Result<SourceFile, Failure> {
                 .hint(format!("looked in {} and among the shipped ones", searched.join(", ")))
                 .hint("`formula list` shows what there is")
         }
-        _ => Failure::new(10, error.to_string()),
+        _ => Failure::new(10, error.to_string()).hint("`formula list` shows what there is"),
     })
 }
 

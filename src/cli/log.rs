@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::app::App;
+use super::drive;
 use super::failure::{Failure, Outcome};
 use super::runs::holder;
+use super::ui::Ui;
 use crate::backend::{Backend as _, log_path};
 use crate::diagnostic::nearest;
 use crate::journal::{Journal as _, SqliteJournal};
 use crate::model::{Envelope, Event, Plan, RunId};
-use crate::report::{Hub, Json, Plain, Style, Subscriber, clean};
+use crate::report::{Hub, Json, Plain, Style, Subscriber, clean, verdict_json};
 
 /// How often a run that goes on is looked at.
 const POLL: Duration = Duration::from_millis(150);
@@ -108,20 +110,30 @@ impl Follow<'_> {
 /// Stdout that tells whether anybody still reads.
 struct Reader {
     gone: Arc<AtomicBool>,
+    ui: Ui,
+}
+
+impl Reader {
+    fn noted<T>(&self, result: std::io::Result<T>) -> std::io::Result<T> {
+        result.inspect_err(|error| {
+            self.gone.store(true, Ordering::Relaxed);
+            self.ui.wrote(Err(error.kind().into()));
+        })
+    }
 }
 
 impl Write for Reader {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        std::io::stdout().lock().write(bytes).inspect_err(|_| self.gone.store(true, Ordering::Relaxed))
+        self.noted(std::io::stdout().lock().write(bytes))
     }
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stdout().lock().flush().inspect_err(|_| self.gone.store(true, Ordering::Relaxed))
+        self.noted(std::io::stdout().lock().flush())
     }
 }
 
 fn events(follow: &Follow<'_>, step: Option<&str>, args: &Args) -> Result<(), Failure> {
     let gone = Arc::new(AtomicBool::new(false));
-    let reader = Box::new(Reader { gone: gone.clone() });
+    let reader = Box::new(Reader { gone: gone.clone(), ui: follow.app.ui.clone() });
     let journal = follow.journal.clone();
     let plan = Box::new(move |digest: &str| journal.blob(digest).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()));
     let style = Style { color: follow.app.ui.color_out, verbose: 0, ci: None };
@@ -140,13 +152,22 @@ fn events(follow: &Follow<'_>, step: Option<&str>, args: &Args) -> Result<(), Fa
             }
         }
         Ok(finished || gone.load(Ordering::Relaxed))
-    })
+    })?;
+    // Of an incomplete record nobody takes the last line for how the run stands.
+    if args.json && step.is_none() && holder(follow.app, follow.journal, follow.run)?.is_none() {
+        let (_, state) = follow.app.backend(follow.journal.clone(), Hub::new()).look(follow.run)?;
+        let mut verdict = state.verdict(follow.run);
+        drive::to_type(follow.app, &mut verdict, true);
+        follow.app.ui.line(&verdict_json(follow.run, &verdict));
+    }
+    Ok(())
 }
 
 /// What the attempts of a step wrote.
 fn output(follow: &Follow<'_>, step: &str) -> Result<(), Failure> {
     let folder = follow.app.state_dir.join("runs").join(follow.run.as_str());
-    let mut printed = Printed { raw: !std::io::stdout().is_terminal(), rest: Vec::new(), at: HashMap::new(), gone: false };
+    let mut printed =
+        Printed { raw: !std::io::stdout().is_terminal(), rest: Vec::new(), at: HashMap::new(), gone: false, ui: follow.app.ui.clone() };
     follow.each(|| {
         let entries = follow.journal.read(follow.run, 0)?;
         let about = || entries.iter().filter(|envelope| envelope.event.step() == Some(step));
@@ -189,6 +210,7 @@ struct Printed {
     at: HashMap<u32, u64>,
     /// Nobody reads any more.
     gone: bool,
+    ui: Ui,
 }
 
 impl Printed {
@@ -215,17 +237,22 @@ impl Printed {
     fn print(&mut self, bytes: &[u8]) {
         let mut stdout = std::io::stdout().lock();
         if self.raw {
-            self.gone = stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err();
+            self.wrote(stdout.write_all(bytes).and_then(|()| stdout.flush()));
             return;
         }
         let text = whole_lines(&mut self.rest, bytes);
-        self.gone = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
+        self.wrote(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    }
+
+    fn wrote(&mut self, result: std::io::Result<()>) {
+        self.gone = result.is_err();
+        self.ui.wrote(result);
     }
 
     fn end(&mut self) {
         if !self.rest.is_empty() {
             let line = clean(&String::from_utf8_lossy(&std::mem::take(&mut self.rest))) + "\n";
-            let _ = std::io::stdout().lock().write_all(line.as_bytes());
+            self.ui.wrote(std::io::stdout().lock().write_all(line.as_bytes()));
         }
     }
 }

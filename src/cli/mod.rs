@@ -23,6 +23,7 @@ mod lsp;
 mod man;
 mod migrate;
 mod new;
+mod place;
 mod plan;
 mod prune;
 mod resume;
@@ -30,6 +31,7 @@ mod rollback;
 mod root;
 mod run;
 mod runs;
+mod saved;
 mod schema;
 mod show;
 mod steps;
@@ -48,6 +50,7 @@ use formula_steps::contract::StepType;
 
 use self::app::App;
 use self::failure::{Failure, Outcome};
+use self::place::Place;
 use self::root::{Command, Global, Root};
 use self::ui::Ui;
 use crate::syntax::manual as kind;
@@ -74,7 +77,13 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(root) => root,
         Err(error) => {
             let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            if code != 0 && is_json(&args) {
+                let text = error.to_string();
+                let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                Ui::new(ui::ColorChoice::Never, true, true, true, 0).line(&Failure::new(code, what).json());
+            }
+            return code;
         }
     };
     #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
@@ -85,11 +94,32 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let Global { color, quiet, verbose, .. } = root.global;
     let ui = Ui::new(color, set("NO_COLOR"), dumb, quiet, verbose);
     let failure_ui = ui.clone();
+    let place = Place::of(&root.global);
+    let drives = matches!(root.command, Command::Run(_) | Command::Resume(_) | Command::Rollback(_));
     let ended = settle(&root.global, env, ui).and_then(|app| dispatch(&app, root.command));
-    ended.unwrap_or_else(|failure| {
+    let code = ended.unwrap_or_else(|mut failure| {
+        for hint in &mut failure.hints {
+            *hint = place.hint(hint);
+        }
         failure_ui.failure(&failure);
+        if is_json(&args) {
+            failure_ui.line(&failure.json());
+        }
         failure.code
-    })
+    });
+    match failure_ui.lost() {
+        // A run goes on whoever reads, and its exit code says how it stands.
+        Some(why) if !drives => {
+            failure_ui.failure(&Failure::new(1, format!("not everything could be written to stdout: {why}")));
+            if code == 0 { 1 } else { code }
+        }
+        _ => code,
+    }
+}
+
+/// Whether data is asked for.
+fn is_json(args: &[OsString]) -> bool {
+    args.iter().any(|arg| arg == "--json")
 }
 
 /// Settles where we are.
@@ -100,14 +130,16 @@ fn settle(global: &Global, env: BTreeMap<String, String>, ui: Ui) -> Result<App,
         None => here.clone(),
         Some(path) => here.join(path),
     };
-    let workdir = workdir.canonicalize().map_err(|error| Failure::usage(format!("`{}`: {error}", workdir.display())))?;
+    let workdir = workdir
+        .canonicalize()
+        .map_err(|error| Failure::usage(format!("`{}`: {error}", workdir.display())).hint("name a directory that is there"))?;
     let given = global.state_dir.clone().or_else(|| env.get("FORMULA_STATE_DIR").filter(|path| !path.is_empty()).map(PathBuf::from));
     let state_dir = match given {
         // Relative to where the command was typed, as any path on a command line.
         Some(path) => here.join(path),
         None => workdir.join(".formula"),
     };
-    Ok(App { ui, env, workdir, state_dir })
+    Ok(App { ui, env, workdir, state_dir, place: Place::of(global) })
 }
 
 fn dispatch(app: &App, command: Command) -> Outcome {

@@ -19,8 +19,8 @@ use crate::report::{Hub, clean};
 
 /// Shows what a run would do, and touches nothing.
 ///
-/// Each step is asked: what it would do, with diffs, or that it is already so; how it is undone; and the line past which there is no way
-/// back. Vars are flags, as for `run`.
+/// Each step is asked: what it would do, with diffs, or that it is already so; how it is undone, and what is seen to be in the way of that
+/// now; and the line past which there is no way back. Vars are flags, as for `run`.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true, override_usage = "formula plan NAME [--VAR VALUE]… [--set K=V] [--vars FILE] [-o FILE] [--json]")]
 pub struct Args {
@@ -88,13 +88,15 @@ fn words(step: &Foreseen) -> (&'static str, String) {
 }
 
 fn undo(step: &Foreseen) -> String {
-    match (step.effect, step.undo) {
-        (Effect::ReadOnly, _) => String::new(),
-        (_, Undo::Restore) => "  · undo: puts back what was there".into(),
-        (_, Undo::Reverse) => "  · undo: takes it away".into(),
-        (_, Undo::Nothing) => "  · nothing to undo".into(),
-        (_, Undo::Impossible) => "  · cannot be undone".into(),
-    }
+    let how = match (step.effect, step.undo) {
+        (Effect::ReadOnly, _) => return String::new(),
+        (_, Undo::Restore) => "undo: puts back what was there",
+        (_, Undo::Reverse) => "undo: takes it away",
+        (_, Undo::Nothing) => "nothing to undo",
+        (_, Undo::Impossible) => "cannot be undone",
+    };
+    let obstacle = step.undo_obstacle.as_ref().map(|why| format!(", but not as things are now: {}", clean(why))).unwrap_or_default();
+    format!("  · {how}{obstacle}")
 }
 
 fn details(out: &mut String, foresight: &Foresight, paint: &dyn Fn(&str, &str) -> String) {

@@ -1,17 +1,21 @@
 //! `formula prune`: removes old runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use formula_steps::kit::{keep, recipe};
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
+use crate::backend::Backend as _;
 use crate::clock::{Clock as _, SystemClock};
-use crate::journal::Journal as _;
+use crate::journal::{Journal as _, RunRecord, SqliteJournal};
+use crate::model::Outcome as End;
+use crate::report::Hub;
 
 /// Removes old runs.
 ///
-/// Runs that are over and older than a time, with their logs and what was kept for a way back: images, and what containers were told. A run that can still be
+/// Runs that are over, or given up, and older than a time, with their logs and what was kept for a way back: images, and what containers were told. A run that can still be
 /// resumed or rolled back stays.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,6 +30,14 @@ pub struct Args {
     pub dry_run: bool,
 }
 
+/// Whether nothing can follow, or a person gave the run up.
+fn is_over(app: &App, journal: &Arc<SqliteJournal>, run: &RunRecord) -> Result<bool, Failure> {
+    match run.outcome {
+        Some(End::Stopped) => Ok(app.backend(journal.clone(), Hub::new()).look(&run.run)?.1.is_given_up()),
+        outcome => Ok(outcome.is_some_and(End::is_final)),
+    }
+}
+
 /// Prunes.
 pub fn prune(app: &App, args: &Args) -> Outcome {
     let age = crate::syntax::duration::parse(&args.older_than)
@@ -35,8 +47,7 @@ pub fn prune(app: &App, args: &Args) -> Outcome {
     let mut unwanted = Vec::new();
     let old = |millis: u64| Duration::from_millis(millis) >= age;
     for run in journal.runs()?.into_iter().skip(args.keep) {
-        let over = run.outcome.is_some_and(crate::model::Outcome::is_final);
-        if !over || !old(now.since(run.updated)) {
+        if !old(now.since(run.updated)) || !is_over(app, &journal, &run)? {
             continue;
         }
         unwanted.push(run);

@@ -14,7 +14,7 @@ use crate::backend::{Backend as _, Drive};
 use crate::catalog::read_file;
 use crate::diagnostic::SourceFile;
 use crate::engine::{Mending, Mode};
-use crate::model::{Event, Formula, Plan, Request, RunId, StepIx};
+use crate::model::{Event, Formula, Plan, Request, RunId, StepIx, Verdict};
 use crate::plan::{Given, GivenValue, Origin, inputs};
 use crate::report::Hub;
 use crate::syntax;
@@ -45,23 +45,28 @@ pub struct Args {
     /// Print one JSON envelope a line.
     #[arg(long)]
     pub json: bool,
+    /// Wait this long for a lock that another run holds.
+    #[arg(long, value_name = "DURATION")]
+    pub wait_lock: Option<String>,
 }
 
 /// Resumes.
 pub fn resume(app: &App, args: &Args) -> Outcome {
     let (_, run) = app.existing(args.run.as_deref())?;
-    let how = Drive { by: app.user(), wait_for_gates: args.wait, ..Drive::default() };
+    let wait_for_lock = drive::duration("wait-lock", args.wait_lock.as_deref())?;
+    let how = Drive { by: app.user(), wait_for_gates: args.wait, wait_for_lock, ..Drive::default() };
     let show = Show { json: args.json };
-    let code = match &args.with {
+    let verdict = match &args.with {
         None if !args.redo.is_empty() => again(app, &run, &args.redo, &how, show)?,
         None => drive::resume(app, &run, &[], &how, show)?,
         Some(file) => mended(app, &run, file, &how, show)?,
     };
-    answer::open_gates(app, &run, code, args.yes, &how, show)
+    let verdict = answer::open_gates(app, verdict, args.yes, &how, show)?;
+    drive::end(app, show, verdict, "done")
 }
 
 /// Says what is done again, and does it.
-fn again(app: &App, run: &RunId, steps: &[String], how: &Drive, show: Show) -> Outcome {
+fn again(app: &App, run: &RunId, steps: &[String], how: &Drive, show: Show) -> Result<Verdict, Failure> {
     let (journal, _) = app.existing(Some(run.as_str()))?;
     let (plan, state) = app.backend(journal, Hub::new()).look(run)?;
     let redoing = state.redoing(steps).map_err(|refusal| {
@@ -78,7 +83,7 @@ fn again(app: &App, run: &RunId, steps: &[String], how: &Drive, show: Show) -> O
     drive::resume(app, run, &[request], how, show)
 }
 
-fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Show) -> Outcome {
+fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Show) -> Result<Verdict, Failure> {
     let (journal, _) = app.existing(Some(run.as_str()))?;
     let record = app.find_run(journal.as_ref(), Some(run.as_str()))?;
     let (old, mut state) = app.backend(journal.clone(), Hub::new()).look(run)?;
@@ -100,13 +105,16 @@ fn mended(app: &App, run: &RunId, file: &std::path::Path, how: &Drive, show: Sho
     }
     let over = state.over_in_all().min(mending.kept.len());
     let extent = drive::Extent { steps: new.steps.len(), over };
-    drive::drive(app, journal, show, extent, async |backend| backend.mend(run, new, how).await)
+    drive::drive(app, journal, show, extent, async |backend| backend.mend(run, new, how).await).map_err(|failure| failure.of(run))
 }
 
 /// The mended formula, whatever its file is called.
 fn read(app: &App, file: &std::path::Path) -> Result<Formula, Failure> {
     let path = app.workdir.join(file);
-    let source = read_file(&path, file.to_path_buf()).map_err(|error| Failure::new(10, error.to_string()))?;
+    let source = read_file(&path, file.to_path_buf()).map_err(|error| {
+        Failure::new(10, error.to_string())
+            .hint("`formula resume RUN --with FILE` takes the path of the mended formula; `formula resume` goes on without one")
+    })?;
     load::checked(app, &source, syntax::Options { any_name: true, ..syntax::Options::default() })
 }
 
@@ -121,7 +129,7 @@ fn planned(app: &App, formula: &Formula, old: &Plan, key: Option<&str>) -> Resul
     // What the environment said then counts, for the steps that are finished have seen it.
     let mut env = app.env.clone();
     env.extend(old.scopes[0].env.clone());
-    let then = App { ui: app.ui.clone(), env, workdir: old.workdir.clone(), state_dir: app.state_dir.clone() };
+    let then = App { ui: app.ui.clone(), env, workdir: old.workdir.clone(), state_dir: app.state_dir.clone(), place: app.place.clone() };
     load::plan(&then, formula, &given, key, false)
 }
 

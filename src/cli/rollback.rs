@@ -24,35 +24,53 @@ pub struct Args {
     /// Print one JSON envelope a line.
     #[arg(long)]
     pub json: bool,
+    /// Wait this long for a lock that another run holds.
+    #[arg(long, value_name = "DURATION")]
+    pub wait_lock: Option<String>,
 }
 
 /// Rolls back.
 pub fn rollback(app: &App, args: &Args) -> Outcome {
+    let wait_for_lock = drive::duration("wait-lock", args.wait_lock.as_deref())?;
     let (journal, run) = app.existing(args.run.as_deref())?;
-    let (plan, state) = app.backend(journal, Hub::new()).look(&run)?;
+    let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
     let request = Request::Rollback { by: app.user(), to: args.to.clone() };
     state.check_request(&request).map_err(|refusal| {
         let failure = Failure::usage(refusal.message);
         match refusal.hint {
-            Some(hint) => failure.hint(hint),
+            Some(hint) => failure.hint(hint.replace("RUN", run.as_str())),
             None => failure,
         }
     })?;
-    if !args.yes && !args.json {
+    if !args.yes {
         let what = state.to_undo(args.to.as_deref());
         let names: Vec<&str> = what.iter().map(|step| plan.step(*step).id.as_str()).collect();
         let list = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-        if app.ui.interactive {
+        // Whoever reads data is no person that could be asked.
+        if app.ui.interactive && !args.json {
             if !app.ui.confirm(&format!("Take back {list} of run {run}?")) {
                 return Err(Failure::new(21, "nothing was taken back"));
             }
         } else {
-            return Err(Failure::usage("a rollback must be confirmed").hint(format!("it would take back: {list}")).hint("add `--yes`"));
+            let to = args.to.as_ref().map(|to| format!(" --to {to}")).unwrap_or_default();
+            let confirmed = format!("`formula rollback {run}{to} --yes` does it");
+            return Err(Failure::usage("a rollback must be confirmed")
+                .hint(format!("it would take back: {list}"))
+                .hint(confirmed)
+                .of(&run));
         }
     }
-    let how = Drive { by: app.user(), ..Drive::default() };
-    let code = drive::resume(app, &run, &[request], &how, Show { json: args.json })?;
-    // A rolled-back run has failed; a rollback that a person asked for has not.
-    let all = code == End::RolledBack.exit_code() || args.to.is_some() && code == End::Stopped.exit_code();
-    Ok(if all { 0 } else { code })
+    let how = Drive { by: app.user(), wait_for_lock, ..Drive::default() };
+    let show = Show { json: args.json };
+    let mut verdict = drive::resume(app, &run, &[request], &how, show)?;
+    // A rolled-back run has failed; a rollback that a person asked for and that took back all of it has not.
+    let all = match (verdict.outcome, &args.to) {
+        (End::RolledBack, _) => true,
+        (End::Stopped, Some(to)) => app.backend(journal, Hub::new()).look(&run)?.1.to_undo(Some(to)).is_empty(),
+        _ => false,
+    };
+    if all {
+        verdict.exit = 0;
+    }
+    drive::end(app, show, verdict, "done")
 }

@@ -1,6 +1,7 @@
 //! The streams: data goes to stdout, everything else to stderr. A stream that is closed stops nobody.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::{Arc, OnceLock};
 
 use super::failure::Failure;
 
@@ -33,6 +34,8 @@ pub struct Ui {
     pub quiet: bool,
     /// More: output of steps.
     pub verbose: u8,
+    /// Why data could not be written. That nobody reads any more is no reason.
+    pub lost: Arc<OnceLock<String>>,
 }
 
 impl Ui {
@@ -45,18 +48,35 @@ impl Ui {
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         let interactive = err && std::io::stdin().is_terminal();
-        Self { color_out: color(out), color_err: color(err), terminal_out: out, live: err && !dumb && !quiet, interactive, quiet, verbose }
+        let live = err && !dumb && !quiet;
+        let lost = Arc::default();
+        Self { color_out: color(out), color_err: color(err), terminal_out: out, live, interactive, quiet, verbose, lost }
     }
 
     /// Data, as it is.
     pub fn out(&self, text: &str) {
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        self.wrote(std::io::stdout().write_all(text.as_bytes()));
     }
 
     /// A line of data.
     pub fn line(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+        self.wrote(stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")));
+    }
+
+    /// Notes how writing data went.
+    pub fn wrote(&self, result: std::io::Result<()>) {
+        if let Err(error) = result
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_init(|| error.to_string());
+        }
+    }
+
+    /// Writes out what is left; why data could not be written, if it could not.
+    pub fn lost(&self) -> Option<&str> {
+        self.wrote(std::io::stdout().flush());
+        self.lost.get().map(String::as_str)
     }
 
     /// A line for the person, left out with `--quiet`.

@@ -160,7 +160,9 @@ fn directory(words: &[&OsStr]) -> Option<PathBuf> {
 fn settled(app: &App, global: &Global, ui: Ui) -> Result<App, Failure> {
     let directory = global.directory.clone().unwrap_or_else(|| app.workdir.clone());
     let state_dir = global.state_dir.clone().or_else(|| (app.state_dir != app.workdir.join(".formula")).then(|| app.state_dir.clone()));
-    super::settle(&Global { directory: Some(directory), state_dir, ..global.clone() }, app.env.clone(), ui)
+    let settled = super::settle(&Global { directory: Some(directory), state_dir, ..global.clone() }, app.env.clone(), ui)?;
+    // Twice would be once too often: what was parsed behind the name has the last word.
+    Ok(App { place: app.place.with(global), ..settled })
 }
 
 /// How to talk, where shared flags behind the name say it; `color` if they say that too.
@@ -168,6 +170,7 @@ fn ui(app: &App, global: &Global, color: bool) -> Ui {
     let dumb = app.var("TERM") == Some("dumb");
     let (quiet, verbose) = (global.quiet || app.ui.quiet, global.verbose.max(app.ui.verbose));
     let fresh = Ui::new(global.color, app.var("NO_COLOR").is_some(), dumb, quiet, verbose);
+    let fresh = Ui { lost: app.ui.lost.clone(), ..fresh };
     if color { fresh } else { Ui { color_out: app.ui.color_out, color_err: app.ui.color_err, ..fresh } }
 }
 

@@ -47,7 +47,7 @@ impl RunState {
         match event {
             Event::RunResumed { .. } => self.resume(),
             Event::PlanReplaced { plan, .. } => self.mend(event, plan)?,
-            Event::CancelRequested { .. } => self.cancel = !bent!(IgnoreCancel),
+            Event::CancelRequested { by, .. } => self.cancel_requested(by),
             Event::RollbackRequested { by, to } => self.request_rollback(event, by == "formula", to.as_deref())?,
             Event::RedoRequested { steps, .. } => self.redo(event, steps)?,
             Event::RunFinished { outcome, .. } => self.finished = Some(*outcome),
@@ -62,7 +62,7 @@ impl RunState {
         let follows = match event {
             Event::RunResumed { .. } => true,
             Event::RollbackRequested { .. } => !matches!(outcome, Outcome::RolledBack | Outcome::Refused),
-            Event::StepSettled { .. } | Event::GateDecided { .. } => !outcome.is_final(),
+            Event::StepSettled { .. } | Event::GateDecided { .. } | Event::CancelRequested { .. } => !outcome.is_final(),
             _ => false,
         };
         if follows { Ok(()) } else { Err(self.corrupt(event, format!("the run is over: {}", outcome.as_str()))) }

@@ -40,11 +40,8 @@ impl RunState {
         let adopt = (SettleAnswer::Adopt, "done (adopted)");
         let skip = (SettleAnswer::Skip, "skipped");
         if self.rollback.is_some() {
-            let traits = self.traits(step);
-            let slot = self.slot(step);
-            let stays = traits.undo == Undo::Impossible || slot.made && (traits.one_way || slot.sealed);
             return match self.step(step) {
-                StepState::UndoFailed(_) if stays => vec![(SettleAnswer::Skip, "undone")],
+                StepState::UndoFailed(_) if self.is_stuck_for_good(step) => vec![(SettleAnswer::Skip, "undone")],
                 StepState::UndoFailed(_) => vec![(SettleAnswer::Retry, "undone by the step"), (SettleAnswer::Skip, "undone")],
                 _ => Vec::new(),
             };
@@ -67,16 +64,27 @@ impl RunState {
                     let instead = if outcome.is_final() {
                         "nothing is left to stop"
                     } else {
-                        "nobody is driving it; `formula rollback` takes it back"
+                        "nobody is driving it; `formula rollback RUN` takes it back, `formula cancel RUN --for-good` gives it up"
                     };
                     return Err(Refusal::new(format!("the run is not under way: {}", told(outcome))).hint(instead));
                 }
                 if *rollback { self.check_rollback(None) } else { Ok(()) }
             }
+            Request::GiveUp { .. } => self.check_give_up(),
             Request::Rollback { to, .. } => self.check_rollback(to.as_deref()),
             Request::Redo { steps, .. } => self.redoing(steps).map(drop),
             Request::Settle { step, answer, .. } => self.check_settle(step, *answer),
             Request::Decide { by, step, approved, digest, .. } => self.check_decision(step, by, *approved, digest),
+        }
+    }
+
+    fn check_give_up(&self) -> Result<(), Refusal> {
+        match self.finished {
+            Some(outcome) if outcome.is_final() => Err(Refusal::new(format!("there is nothing to give up: the run {}", told(outcome)))),
+            Some(_) if self.given_up => {
+                Err(Refusal::new("the run was given up already").hint("`formula resume RUN` takes it up all the same"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -128,7 +136,7 @@ impl RunState {
     }
 
     /// Marks a step and all that it needs.
-    fn with_needs(&self, step: StepIx) -> Vec<bool> {
+    pub(super) fn with_needs(&self, step: StepIx) -> Vec<bool> {
         let mut marked = vec![false; self.slots.len()];
         marked[step.index()] = true;
         for index in (0..=step.index()).rev() {
@@ -179,6 +187,12 @@ impl RunState {
             Request::Cancel { by, now, rollback } => {
                 let cancel = Event::CancelRequested { by: by.clone(), now };
                 if rollback { vec![cancel, Event::RollbackRequested { by, to: None }] } else { vec![cancel] }
+            }
+            Request::GiveUp { by } => {
+                let finished = |outcome| Event::RunFinished { outcome, changed: self.changed() };
+                // Where its driver could not let go of it any more, that is made up for.
+                let first = self.finished.is_none().then(|| finished(Outcome::Interrupted));
+                first.into_iter().chain([Event::CancelRequested { by, now: false }, finished(Outcome::Stopped)]).collect()
             }
             Request::Rollback { by, to } => vec![Event::RollbackRequested { by, to }],
             Request::Redo { by, steps } => vec![Event::RedoRequested { by, steps }],

@@ -3,13 +3,47 @@
 use formula_steps::contract::Class;
 
 use super::{Hold, RunState, StepState};
-use crate::model::{Outcome, StepIx};
+use crate::model::{Outcome, StepIx, TIMEOUT};
 
 impl RunState {
+    /// Whether the same command starts a new run instead of carrying this one on. One that was stopped is carried on unless a person stopped it,
+    /// and nothing that cannot be taken back may happen a second time by that; or a person gave it up.
+    pub fn starts_anew(&self) -> bool {
+        match self.finished {
+            Some(Outcome::Stopped) => self.given_up || self.by_person && self.rollback.is_none() && !self.may_be_past_return(),
+            Some(outcome) => outcome.is_final(),
+            None => false,
+        }
+    }
+
+    /// Whether a person gave the run up: it is stopped for good.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    /// Whether something was done that cannot be taken back, or was tried, must not be repeated, and nobody knows.
+    pub(super) fn may_be_past_return(&self) -> bool {
+        let doubtful = |step: StepIx| self.slot(step).trace && self.traits(step).one_way && !self.traits(step).repeatable;
+        self.one_way_crossed() || (0..self.slots.len()).any(|index| doubtful(StepIx(index as u32)))
+    }
+
+    /// Somebody asked to stop. Asked of a run that nobody drives, it gives that up.
+    pub(super) fn cancel_requested(&mut self, by: &str) {
+        self.cancel = !bent!(IgnoreCancel);
+        self.by_person = by != TIMEOUT;
+        self.given_up = self.finished.take().is_some();
+    }
+
+    /// Whoever asked to stop did so before somebody asked to go on.
+    pub(super) fn nobody_stops(&mut self) {
+        (self.cancel, self.cut, self.barred) = (false, false, false);
+        (self.by_person, self.given_up) = (false, false);
+    }
+
     /// A driver took up the run: nothing is in flight any more, whatever the log says.
     pub(super) fn resume(&mut self) {
         let outcome = self.finished.take();
-        (self.cancel, self.cut, self.barred) = (false, false, false);
+        self.nobody_stops();
         let partial =
             self.rollback.as_ref().is_some_and(|rollback| rollback.to.is_some() && rollback.is_spent() && rollback.failed.is_empty());
         if bent!(ForgetRollback) || partial && outcome == Some(Outcome::Stopped) && self.queues.undoing.is_empty() {

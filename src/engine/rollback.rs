@@ -68,7 +68,7 @@ impl RunState {
             rollback.said = true;
         } else {
             self.finished = None;
-            (self.cancel, self.cut, self.barred) = (false, false, false);
+            self.nobody_stops();
             self.roll_back(by_formula, to);
             if let Some(rollback) = &mut self.rollback {
                 rollback.said = true;
@@ -192,7 +192,7 @@ impl RunState {
             _ if bent!(UndoAdopted) && *state == (StepState::Done { origin: Origin::Adopted }) => Need::Undo,
             StepState::Done { origin: Origin::Adopted } | StepState::Skipped | StepState::Undone => Need::Nothing,
             _ if *made && (traits.one_way || *sealed) && !bent!(PassOneWay) => {
-                Need::Stuck(Trouble::new(Class::Conflict, "it was done, and cannot be taken back", Some(stuck_hint())))
+                Need::Stuck(Trouble::new(Class::Conflict, "it was done, and cannot be taken back", Some(self.stuck_hint(step))))
             }
             _ if *made && traits.undo == Undo::Nothing => Need::Forget,
             _ if *made || *undo_sure => Need::Undo,
@@ -203,7 +203,7 @@ impl RunState {
                 Undo::Restore => Need::Undo,
                 Undo::Reverse if *word || bent!(GuessReverse) => Need::Undo,
                 Undo::Impossible if *definite => Need::Nothing,
-                _ => Need::Stuck(unknown("it cannot be asked")),
+                _ => Need::Stuck(self.unknown(step, "it cannot be asked")),
             },
         }
     }
@@ -260,10 +260,10 @@ impl RunState {
             Probe::Unknown { .. } if undo == Undo::Restore || undo == Undo::Reverse && (undo_granted || bent!(GuessReverse)) => {
                 self.slot_mut(step).undo_sure = true;
             }
-            Probe::Unknown { reason } => return self.stick(step, unknown(reason)),
+            Probe::Unknown { reason } => return self.stick(step, self.unknown(step, reason)),
             Probe::Diverged { expected, found } => {
                 let message = format!("what is there is not what this run made: expected {expected}, found {found}");
-                return self.stick(step, Trouble::new(Class::Conflict, message, Some(stuck_hint())));
+                return self.stick(step, Trouble::new(Class::Conflict, message, Some(self.stuck_hint(step))));
             }
         }
         self.visit(step);
@@ -329,12 +329,26 @@ impl RunState {
         }
         self.visit(step);
     }
-}
 
-fn stuck_hint() -> String {
-    "take it back by hand and settle it with `--skip`, or `--retry` to have it undone all the same".into()
-}
+    /// Whether a rollback can only end with a step that a person has to take back, as far as is known without asking the world.
+    pub(super) fn would_stick(&self, kept: &[bool]) -> bool {
+        let steps = (0..self.slots.len()).filter(|index| kept.get(*index) != Some(&true)).map(|index| StepIx(index as u32));
+        steps.filter(|step| !self.traits(*step).finally).any(|step| matches!(self.need(step), Need::Stuck(_)))
+    }
 
-fn unknown(reason: &str) -> Arc<Trouble> {
-    Trouble::new(Class::Conflict, format!("nobody can tell whether it took effect ({reason}), so it is not taken back"), Some(stuck_hint()))
+    /// Whether a step that could not be undone cannot be undone by itself either, whatever a person says.
+    pub(super) fn is_stuck_for_good(&self, step: StepIx) -> bool {
+        let (traits, slot) = (self.traits(step), self.slot(step));
+        traits.undo == Undo::Impossible || slot.made && (traits.one_way || slot.sealed)
+    }
+
+    fn stuck_hint(&self, step: StepIx) -> String {
+        let by_hand = "take it back by hand and settle it with `--skip`";
+        if self.is_stuck_for_good(step) { by_hand.into() } else { format!("{by_hand}, or `--retry` to have it undone all the same") }
+    }
+
+    fn unknown(&self, step: StepIx, reason: &str) -> Arc<Trouble> {
+        let message = format!("nobody can tell whether it took effect ({reason}), so it is not taken back");
+        Trouble::new(Class::Conflict, message, Some(self.stuck_hint(step)))
+    }
 }

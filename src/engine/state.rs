@@ -44,6 +44,10 @@ pub struct RunState {
     pub(super) finished: Option<Outcome>,
     /// Somebody asked to stop.
     pub(super) cancel: bool,
+    /// The newest who asked to stop is a person, and not a time limit.
+    pub(super) by_person: bool,
+    /// A person gave it up after its driver had let go of it.
+    pub(super) given_up: bool,
     /// An attempt or undo was cut off without anybody having asked this core.
     pub(super) cut: bool,
     pub(super) rollback: Option<Rollback>,
@@ -79,6 +83,8 @@ impl RunState {
             at: None,
             finished: None,
             cancel: false,
+            by_person: false,
+            given_up: false,
             cut: false,
             rollback: None,
             barred: false,

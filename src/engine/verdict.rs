@@ -49,7 +49,9 @@ impl RunState {
     /// Whether the same command may be given again without asking a person.
     fn retry_safe(&self, outcome: Outcome) -> bool {
         match outcome {
-            Outcome::Done | Outcome::Refused | Outcome::Stopped | Outcome::RolledBack | Outcome::Interrupted | Outcome::Terminated => true,
+            Outcome::Done | Outcome::Refused | Outcome::RolledBack | Outcome::Interrupted | Outcome::Terminated => true,
+            // Anew, and not on: what cannot be taken back would happen a second time.
+            Outcome::Stopped => !(self.starts_anew() && self.may_be_past_return()),
             Outcome::Held => {
                 let safe = |step| matches!(self.step(step), StepState::Failed(_)) && self.traits(step).gate.is_none();
                 self.queues.asking.is_empty() && self.queues.blocked.iter().all(|(_, step)| safe(*step))
@@ -68,10 +70,10 @@ impl RunState {
             Outcome::Refused => next.push(self.again()),
             Outcome::RolledBack => next.push(format!("formula show {run}")),
             Outcome::RollbackIncomplete => {
-                next.push(format!("formula rollback {run}"));
+                let to = self.rollback.as_ref().and_then(|rollback| rollback.to).map(|to| self.plan.step(to).id.as_str());
+                next.push(rollback(run, to));
                 let failed = self.rollback.iter().flat_map(|rollback| &rollback.failed).copied();
-                let stuck = failed.filter(|step| self.step(*step).trouble().is_some_and(|trouble| trouble.class == Class::Conflict));
-                stuck.take(MOST).for_each(|step| self.settle_commands(run, step, &mut next));
+                failed.take(MOST).for_each(|step| self.settle_commands(run, step, &mut next));
             }
             Outcome::Held => {
                 for step in self.queues.asking.iter().take(MOST) {
@@ -103,22 +105,32 @@ impl RunState {
     /// The rollback that makes sense: of everything, or down to the last step that has to stay.
     fn way_back(&self, run: &RunId) -> Option<String> {
         let last = self.one_way.last().map(|step| self.plan.step(*step).id.clone());
-        let to = last.as_ref().map(|last| format!(" --to {}", word(last))).unwrap_or_default();
+        let kept = self.one_way.last().map(|step| self.with_needs(*step)).unwrap_or_default();
         let fits = self.touched > 0 && self.check_request(&Request::Rollback { by: String::new(), to: last.clone() }).is_ok();
         let any = last.is_none() || !self.to_undo(last.as_deref()).is_empty();
-        (fits && any).then(|| format!("formula rollback {run}{to}"))
+        // What can only end with a step that a person has to take back is no way.
+        (fits && any && !self.would_stick(&kept)).then(|| rollback(run, last.as_deref()))
     }
 
     fn settle_commands(&self, run: &RunId, step: StepIx, next: &mut Vec<String>) {
         let id = word(&self.plan.step(step).id);
-        // Without another try: that is what `formula resume` is for, where it is safe.
-        let resumes = !matches!(self.step(step), StepState::Held { why: Hold::InDoubt, .. } | StepState::UndoFailed(_));
+        // Without another try: that is what `formula resume` and `formula rollback` are for, where it is safe.
+        let resumes = match self.step(step) {
+            StepState::UndoFailed(trouble) => trouble.class != Class::Conflict,
+            state => !matches!(state, StepState::Held { why: Hold::InDoubt, .. }),
+        };
         for (answer, _) in self.answers(step) {
             if !(resumes && answer == crate::model::SettleAnswer::Retry) {
                 next.push(format!("formula settle {run} {id} {} --reason TEXT", answer_flag(answer)));
             }
         }
     }
+}
+
+/// The command that takes back all, or what came after a step.
+fn rollback(run: &RunId, to: Option<&str>) -> String {
+    let to = to.map(|to| format!(" --to {}", word(to))).unwrap_or_default();
+    format!("formula rollback {run}{to}")
 }
 
 /// An argument as a shell takes it.

@@ -10,6 +10,9 @@ use super::{Outcome, Payload, RunId, SettleAnswer, Timestamp};
 /// Version of the envelope format that this program writes.
 pub const JOURNAL_VERSION: u32 = 1;
 
+/// Who asked to stop, where the time limit of a run did.
+pub const TIMEOUT: &str = "timeout";
+
 /// Why a step was probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -199,9 +202,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Nothing new starts.
+    /// Nothing new starts. After the driver let go of the run: a person gave it up, and the same command starts anew.
     CancelRequested {
-        /// Who.
+        /// Who; `timeout` for the time limit of the run.
         by: String,
         /// What is running is stopped as well.
         now: bool,

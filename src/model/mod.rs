@@ -18,7 +18,7 @@ mod span;
 mod timestamp;
 
 pub use digest::{canonical_json, digest_of, digest_of_bytes};
-pub use event::{Envelope, Event, JOURNAL_VERSION, ProbeReason};
+pub use event::{Envelope, Event, JOURNAL_VERSION, ProbeReason, TIMEOUT};
 pub use formula::{Formula, OnFailure, SecretDecl, SecretSource, StepDef, VarDecl, VarType};
 pub use gate_rules::{GateRules, Proof};
 pub use ids::{RunId, StepIx};

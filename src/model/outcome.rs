@@ -16,7 +16,7 @@ pub enum Outcome {
     Refused,
     /// Needs a person; can be resumed, settled, rolled back.
     Held,
-    /// Stopped on request; can be resumed.
+    /// Stopped on request, by a time limit, or taken back down to a step; can be resumed.
     Stopped,
     /// Failed, and everything this run made is taken back. Final.
     RolledBack,
@@ -71,7 +71,7 @@ pub struct Verdict {
     pub run: Option<RunId>,
     /// How it stands.
     pub outcome: Outcome,
-    /// The exit code.
+    /// The exit code: that of the process. 0 as well for a rollback that a person asked for and that took back all.
     pub exit: u8,
     /// Whether this run changed anything.
     pub changed: bool,

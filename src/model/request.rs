@@ -28,6 +28,11 @@ pub enum Request {
         /// Roll back afterwards.
         rollback: bool,
     },
+    /// Stop for good a run that nobody drives.
+    GiveUp {
+        /// Who asks.
+        by: String,
+    },
     /// Undo in reverse order, down to and without `to`.
     Rollback {
         /// Who asks.

@@ -11,8 +11,8 @@ use super::{Envelope, RunId, Verdict};
 struct VerdictLine {
     /// Format version.
     v: u32,
-    /// The run.
-    run: RunId,
+    /// The run; null where the command failed before there was one.
+    run: Option<RunId>,
     /// How it stands.
     verdict: Verdict,
 }

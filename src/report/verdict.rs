@@ -13,20 +13,24 @@ pub fn verdict_json(run: &RunId, verdict: &Verdict) -> String {
 
 /// The last lines for a person; `done` is the word for a run that is done.
 pub fn verdict_lines(run: &RunId, verdict: &Verdict, done: &str, style: Style) -> Vec<String> {
+    // A rollback that a person asked for, and that did all of it.
+    let asked = verdict.exit == 0 && verdict.outcome != Outcome::Done;
     let what = match verdict.outcome {
         Outcome::Done if verdict.changed => done.to_owned(),
         Outcome::Done => format!("{done}: nothing was changed"),
         Outcome::Refused => "refused before anything was changed".to_owned(),
         Outcome::Held => "held: needs a person".to_owned(),
+        Outcome::Stopped if asked => "taken back, down to the step that stays".to_owned(),
         Outcome::Stopped => "stopped on request".to_owned(),
-        Outcome::RolledBack if verdict.failed_step.is_some() => "failed, and everything it made is taken back".to_owned(),
+        Outcome::RolledBack if verdict.failed_step.is_some() && !asked => "failed, and everything it made is taken back".to_owned(),
         Outcome::RolledBack => "rolled back: everything it made is taken back".to_owned(),
         Outcome::RollbackIncomplete => "failed, and not everything could be taken back".to_owned(),
         Outcome::Interrupted => "interrupted".to_owned(),
         Outcome::Terminated => "terminated".to_owned(),
     };
-    let mut lines = vec![format!("{} {} {}", sign(verdict.outcome, style), style.bold(&what), style.dim(&format!("run {run}")))];
-    if verdict.outcome != Outcome::Done
+    let sign = if asked { style.good("✓") } else { sign(verdict.outcome, style) };
+    let mut lines = vec![format!("{sign} {} {}", style.bold(&what), style.dim(&format!("run {run}")))];
+    if verdict.exit != 0
         && let Some(step) = &verdict.failed_step
     {
         let message = verdict.message.as_deref().and_then(|message| message.lines().next()).map(clean).unwrap_or_default();
@@ -40,7 +44,7 @@ pub fn verdict_lines(run: &RunId, verdict: &Verdict, done: &str, style: Style) -
         let lead = if index == 0 { "next:" } else { "  or:" };
         lines.push(format!("  {} {next}", style.paint(lead, "36")));
     }
-    if let Some(runbook) = verdict.runbook.as_ref().filter(|_| verdict.outcome != Outcome::Done) {
+    if let Some(runbook) = verdict.runbook.as_ref().filter(|_| verdict.exit != 0) {
         lines.push(format!("  {} {runbook}", style.dim("about this step:")));
     }
     lines

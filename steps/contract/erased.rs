@@ -22,6 +22,8 @@ pub trait StepType: Send + Sync {
     fn check(&self, params: &Value) -> Vec<String>;
     /// See [`Step::one_way`]; false for an output that does not fit.
     fn one_way(&self, output: &Value) -> bool;
+    /// See [`Step::undo_obstacle`]; None for params that do not fit.
+    async fn undo_obstacle(&self, cx: &Context, params: &Value) -> Option<String>;
     /// See [`Step::probe`].
     async fn probe(&self, cx: &Context, params: &Value) -> Result<Probe<Value, Value>, StepError>;
     /// See [`Step::run`].
@@ -52,6 +54,10 @@ impl<S: Step> StepType for S {
     }
     fn one_way(&self, output: &Value) -> bool {
         S::Output::deserialize_from(output).is_ok_and(|output| Step::one_way(self, &output))
+    }
+    async fn undo_obstacle(&self, cx: &Context, params: &Value) -> Option<String> {
+        let params = S::Params::deserialize_from(params).ok()?;
+        Step::undo_obstacle(self, cx, &params).await
     }
     async fn probe(&self, cx: &Context, params: &Value) -> Result<Probe<Value, Value>, StepError> {
         let params = self::params::<S>(params)?;

@@ -45,6 +45,12 @@ pub trait Step: Send + Sync + 'static {
         false
     }
 
+    /// What would keep [`Step::undo`] from taking back, as things are now, what this step is about to do: one lower-case clause. None where
+    /// nothing is known that would. Looks; touches nothing.
+    fn undo_obstacle(&self, _cx: &Context, _params: &Self::Params) -> impl Future<Output = Option<String>> + Send {
+        async { None }
+    }
+
     /// Looks; touches nothing.
     fn probe(
         &self,

@@ -173,16 +173,15 @@ impl<'a> Nested<'a> {
 
     /// The commands that make sense for the child, and what to do then.
     fn next(&self, told: &Verdict, then: &str) -> String {
-        let state = quoted(&self.state);
+        let here = format!("formula --state-dir {} ", quoted(&self.state));
         let mut lines: Vec<String> = told.hint.iter().cloned().collect();
+        // The child was given its state directory, so what it names has it as well.
+        let rest = |command: &String| command.strip_prefix(&here).or_else(|| command.strip_prefix("formula ")).map(str::to_owned);
         // To go on with it is what the run around it does.
-        let own = told.next.iter().filter(|command| !command.starts_with("formula resume") && !command.starts_with("formula rollback"));
-        lines.extend(own.map(|command| match command.strip_prefix("formula ") {
-            Some(rest) => format!("formula --state-dir {state} {rest}"),
-            None => command.clone(),
-        }));
+        let own = told.next.iter().filter_map(rest).filter(|rest| !rest.starts_with("resume") && !rest.starts_with("rollback"));
+        lines.extend(own.map(|rest| format!("{here}{rest}")));
         if lines.is_empty() {
-            lines.push(format!("`formula --state-dir {state} show` tells how it stands"));
+            lines.push(format!("`{here}show` tells how it stands"));
         }
         lines.push(format!("then {then}"));
         lines.join("\n")

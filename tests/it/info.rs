@@ -240,12 +240,14 @@ fn log_replays_events_and_prints_what_a_step_wrote() {
         .stdout_has("[TIME] run note [RUN]\n")
         .stdout_has("✓ write  [DURATION]  create `note.txt`")
         .stdout_has("? approve  Keep hello?\n");
-    let all = ask(&sandbox, "log --json").json();
+    let mut all = ask(&sandbox, "log --json").json();
+    let verdict = all.pop().expect("lines");
+    assert_eq!(verdict["verdict"]["outcome"], "held");
     let numbers: Vec<u64> = all.iter().map(|line| line["seq"].as_u64().expect("a number")).collect();
     assert_eq!(numbers, (1..=all.len() as u64).collect::<Vec<_>>());
     assert_eq!(all.last().expect("events")["event"]["type"], "run_finished");
     let rest = ask(&sandbox, "log --json --since 3").json();
-    assert_eq!(rest, all[2..]);
+    assert_eq!((&rest[..rest.len() - 1], rest.last()), (&all[2..], Some(&verdict)));
     let run = all[0]["run"].as_str().expect("an id");
     let about = ask(&sandbox, &format!("log {run} write --json")).json();
     assert!(!about.is_empty() && about.iter().all(|line| line["event"]["step"] == "write"));

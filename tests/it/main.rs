@@ -1,5 +1,6 @@
 //! One test binary; a file that is not listed here does not run, which `architecture.rs` refuses.
 
+mod again;
 mod architecture;
 mod bad_input;
 mod check;

@@ -237,7 +237,10 @@ fn a_saved_plan_is_applied_or_refused_with_what_moved() {
 
     let apply = || run(&sandbox, "writes").args(["--plan", "saved.json"]).run();
     sandbox.write("one", "other\n");
-    apply().exits(11).stderr_has("step `one` would do something else now").stderr_has("formula plan -o");
+    apply().exits(11).stderr_has("with other content").stderr_has("hint: -other").stderr_has("`formula plan writes -o saved.json`");
+    std::fs::remove_file(sandbox.work().join("one")).expect("it is there");
+    apply().exits(11).stderr_has("it was `change `one`").stderr_has("and is `create `one`");
+    sandbox.write("one", "other\n");
     write_formula(&sandbox, "writes", &WRITES.replace("new", "newer"));
     apply().exits(11).stderr_has("the formula was edited since");
     sandbox.write("saved.json", "{}");
@@ -276,4 +279,7 @@ fn old_runs_are_pruned_and_open_ones_stay() {
     assert_eq!(logged_runs(&sandbox.work().join(".formula")), left);
     formula(&sandbox).args(["resume", &done[0]]).run().exits(2).stderr_has("there is no run");
     formula(&sandbox).args(["resume", &held.run_id()]).run().exits(20);
+    // One that nobody wants any more goes too, once somebody says so.
+    formula(&sandbox).args(["cancel", &held.run_id(), "--for-good"]).run().exits(0).stderr_has("is given up");
+    prune(&old).exits(0).stdout_is("[RUN] fails [TIME]\n");
 }

@@ -20,7 +20,7 @@ use super::values;
 use crate::backend::{Drive, Error};
 use crate::engine::{Command, Mode, RunState};
 use crate::journal::Journal;
-use crate::model::{Event, Outcome, ProbeReason, Request, StepIx, Timestamp};
+use crate::model::{Event, Outcome, ProbeReason, Request, StepIx, TIMEOUT, Timestamp};
 use crate::plan::Rendered;
 
 mod gates;
@@ -366,7 +366,7 @@ impl Driver {
             self.deadline = None;
             self.cancelled = true;
             self.stop_tasks(CancelLevel::Graceful(15));
-            self.recorder.record(&mut self.state, Event::CancelRequested { by: "timeout".into(), now: true })?;
+            self.recorder.record(&mut self.state, Event::CancelRequested { by: TIMEOUT.into(), now: true })?;
         }
         for (number, request) in self.journal.requests(&self.shared.run, self.last_request)? {
             self.last_request = number;
@@ -379,6 +379,10 @@ impl Driver {
     pub(super) fn requested(&mut self, request: &Request) -> Result<(), Error> {
         if let Err(refusal) = self.state.check_request(request) {
             tracing::warn!("a request was dropped: {refusal}");
+            return Ok(());
+        }
+        if matches!(request, Request::GiveUp { .. }) {
+            // It is driven, so nobody has given it up.
             return Ok(());
         }
         self.cancelled |= matches!(request, Request::Cancel { .. });

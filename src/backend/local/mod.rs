@@ -37,7 +37,7 @@ use super::records::JournalRecords;
 use super::redact::Redactor;
 use super::{Backend, Delivery, Drive, Error};
 use crate::clock::Clock;
-use crate::engine::{Mode, RunState};
+use crate::engine::{Mode, Refusal, RunState};
 use crate::journal::{self, Batch, Blob, Held, Holder, Journal, Lease, Lock, LockError, RunRecord};
 use crate::model::{Envelope, Event, JOURNAL_VERSION, Payload, Plan, Request, RunId, Timestamp, Verdict, digest_of_bytes};
 use crate::plan::Resolver;
@@ -89,6 +89,11 @@ fn describe(lock: &mut Option<Lock>, holder: &Holder, run: &RunId) {
     if let Some(lock) = lock {
         let _ = lock.describe(&Held { holder: holder.clone(), run: Some(run.clone()) });
     }
+}
+
+/// A refusal, with the name of the run in its hint.
+fn refused(run: &RunId, refusal: Refusal) -> Error {
+    Error::Refused { message: refusal.message, hint: refusal.hint.map(|hint| hint.replace("RUN", run.as_str())) }
 }
 
 fn writer_gone() -> journal::Error {
@@ -313,8 +318,7 @@ impl LocalBackend {
         // Only now is nobody else writing: what is read here is the end of the record.
         let (_, mut state, entries) = self.load(run)?;
         for request in first {
-            let hint = |hint: String| hint.replace("RUN", run.as_str());
-            state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint.map(hint) })?;
+            state.check_request(request).map_err(|refusal| refused(run, refusal))?;
         }
         if let (Mode::Finished(outcome), Some(_)) = (state.mode(), &mended)
             && outcome.is_final()
@@ -413,6 +417,10 @@ impl Backend for LocalBackend {
         let lock = match self.lock(&plan, &Drive::default()).await {
             Ok(lock) => lock,
             Err(Error::Locked { held: Some(held), .. }) if held.run.as_ref() == Some(run) => {
+                if matches!(request, Request::GiveUp { .. }) {
+                    let hint = format!("`formula cancel {run}` stops it first");
+                    return Err(Error::Refused { message: "the run is under way".into(), hint: Some(hint) });
+                }
                 self.0.journal.post(run, request)?;
                 return Ok(Delivery::Posted);
             }
@@ -420,7 +428,7 @@ impl Backend for LocalBackend {
         };
         let lease = self.0.journal.acquire(run, &self.0.holder)?;
         let (_, mut state, entries) = self.load(run)?;
-        state.check_request(request).map_err(|refusal| Error::Refused { message: refusal.message, hint: refusal.hint })?;
+        state.check_request(request).map_err(|refusal| refused(run, refusal))?;
         let (_, redactor) = (BTreeMap::<String, Secret>::new(), Arc::new(Redactor::default()));
         let mut recorder: Recorder<()> = Recorder::new(
             self.0.journal.clone(),

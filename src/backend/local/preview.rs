@@ -65,6 +65,11 @@ pub struct Foreseen {
     pub effect: Effect,
     /// How it is undone.
     pub undo: Undo,
+    /// Whether an undo is possible as things are now, as far as can be seen without doing it.
+    pub undo_possible: bool,
+    /// What is in its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_obstacle: Option<String>,
     /// What it would do.
     #[serde(flatten)]
     pub foresight: Foresight,
@@ -142,11 +147,20 @@ impl LocalBackend {
             if acts && no_return.is_none() && (sealed || planned.behaviour.effect == Effect::OneWay) {
                 no_return = Some(planned.id.clone());
             }
+            let undo = if sealed { Undo::Impossible } else { planned.behaviour.undo };
+            let undone = matches!(undo, Undo::Restore | Undo::Reverse);
+            let obstacle = if undone && acts && !matches!(foresight, Foresight::Waits { .. }) {
+                undo_obstacle(&shared, ix, &outputs).await
+            } else {
+                None
+            };
             steps.push(Foreseen {
                 step: planned.id.clone(),
                 kind: planned.kind.clone(),
                 effect: if sealed { Effect::OneWay } else { planned.behaviour.effect },
-                undo: if sealed { Undo::Impossible } else { planned.behaviour.undo },
+                undo,
+                undo_possible: undo != Undo::Impossible && obstacle.is_none(),
+                undo_obstacle: obstacle,
                 foresight,
             });
         }
@@ -245,6 +259,14 @@ async fn probe(shared: &Shared, ix: StepIx, outputs: &HashMap<StepIx, Value>) ->
         }
     }
     Ok(Some(probe))
+}
+
+/// What would keep a step from being undone, as things are now.
+async fn undo_obstacle(shared: &Shared, ix: StepIx, outputs: &HashMap<StepIx, Value>) -> Option<String> {
+    let kind = shared.kind(ix)?;
+    let rendered = shared.resolver.render_step(ix, &|of| outputs.get(&of).cloned(), &run_values(shared)).ok()?;
+    let cx = shared.context(ix, 0, &rendered, None, Cancel::new());
+    kind.undo_obstacle(&cx, &rendered.with).await.map(|why| shared.redactor.text(&why))
 }
 
 fn run_values(shared: &Shared) -> Value {

@@ -26,7 +26,7 @@ pub(super) fn page() -> String {
         let _ = writeln!(page, "\n## `{name}`\n\n{}\n", event["description"].as_str().unwrap_or_default());
         page.push_str(&table(&schema, event, &["type"]));
     }
-    page.push_str("\n## Verdict\n\nThe last line: `{\"v\":1,\"run\":\"…\",\"verdict\":{…}}`.\n\n");
+    page.push_str("\n## Verdict\n\nThe last line: `{\"v\":1,\"run\":\"…\",\"verdict\":{…}}`. A command that fails before there is a run says `\"run\":null`,\nwith the outcome `refused`, its exit code, its message, and what it names to be typed next.\n\n");
     page.push_str(&table(&schema, &schema["$defs"]["Verdict"], &[]));
     page.push_str("\n## Values\n");
     for name in ["Payload", "Probe", "ProbeReason", "Class", "Outcome", "SettleAnswer"] {

@@ -11,7 +11,11 @@ const CODES: [(u8, &str, &str); 15] = [
     (11, "a look before the first effect refused, or the plan is stale: nothing was changed", "mend what it names, then the same command"),
     (12, "another run holds the target", "wait for it, or `--wait-lock 10m`"),
     (20, "held: needs a person", "`formula show` lists the answers that are valid now"),
-    (21, "stopped on request", "the same command, or `formula resume`"),
+    (
+        21,
+        "stopped: by `formula cancel`, by the time limit of `--timeout`, or taken back down to a step",
+        "`formula resume`, or the same command: it carries on, and starts anew only after a `formula cancel` before which nothing was done that cannot be taken back",
+    ),
     (22, "failed, and everything that the run made is taken back", "mend what it names, then the same command"),
     (23, "failed, and not everything could be taken back", "`formula show`, then `formula rollback` again"),
     (30, "a check found that something is not as it should be", "each finding names its remedy"),

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::app::App;
+use super::drive;
 use super::failure::{Failure, Outcome};
+use super::place::Place;
 use super::runs::{driver, stands};
 use crate::backend::Backend as _;
 use crate::engine::{RunState, StepState};
@@ -38,6 +40,7 @@ struct Shown {
     plan: Arc<Plan>,
     state: RunState,
     verdict: Verdict,
+    place: Place,
     stories: HashMap<String, Story>,
     journal: Arc<SqliteJournal>,
 }
@@ -48,9 +51,12 @@ pub fn show(app: &App, args: &Args) -> Outcome {
     let record = app.find_run(journal.as_ref(), Some(run.as_str()))?;
     let entries = journal.read(&run, 0)?;
     let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
+    let mut verdict = state.verdict(&run);
+    drive::to_type(app, &mut verdict, args.json || !app.ui.interactive);
     let shown = Shown {
         driver: driver(app, &journal, &record)?,
-        verdict: state.verdict(&run),
+        verdict,
+        place: app.place.clone(),
         stories: story::stories(&entries),
         record,
         plan,
@@ -121,7 +127,7 @@ fn answers(shown: &Shown, step: StepIx) -> Vec<Value> {
     let valid = shown.state.valid_answers(step);
     valid
         .into_iter()
-        .map(|(answer, leads)| json!({ "answer": answer, "leads_to": leads, "command": command(&shown.record.run, id, answer) }))
+        .map(|(answer, leads)| json!({ "answer": answer, "leads_to": leads, "command": shown.place.command(&command(&shown.record.run, id, answer)) }))
         .collect()
 }
 

@@ -119,7 +119,12 @@ fn details(shown: &Shown, ix: StepIx, style: Style, out: &mut String) -> Result<
         }
     }
     for (answer, leads) in shown.state.valid_answers(ix) {
-        let _ = writeln!(out, "    {}  {}", command(&shown.record.run, &step.id, answer), style.dim(&format!("→ {leads}")));
+        let _ = writeln!(
+            out,
+            "    {}  {}",
+            shown.place.command(&command(&shown.record.run, &step.id, answer)),
+            style.dim(&format!("→ {leads}"))
+        );
     }
     if let StepState::Waiting { until, rules, .. } = state {
         if !rules.approvers.is_empty() {
@@ -129,7 +134,7 @@ fn details(shown: &Shown, ix: StepIx, style: Style, out: &mut String) -> Result<
             let _ = writeln!(out, "    {}", style.dim(&format!("an approval is proven {}", clean(&proven))));
         }
         if step.gate == Some(Gate::Approve) {
-            let _ = writeln!(out, "    formula approve {} {}", shown.record.run, word(&step.id));
+            let _ = writeln!(out, "    {}", shown.place.command(&format!("formula approve {} {}", shown.record.run, word(&step.id))));
         }
         if let Some(until) = until {
             let _ = writeln!(out, "    {}", style.dim(&format!("until {}", seconds(*until))));
@@ -145,7 +150,12 @@ fn details(shown: &Shown, ix: StepIx, style: Style, out: &mut String) -> Result<
 
 fn end(shown: &Shown, style: Style, out: &mut String) {
     if shown.driver.is_some() {
-        let _ = writeln!(out, "\n{} formula log {} --follow", style.paint("next:", "36"), shown.record.run);
+        let _ = writeln!(
+            out,
+            "\n{} {}",
+            style.paint("next:", "36"),
+            shown.place.command(&format!("formula log {} --follow", shown.record.run))
+        );
         return;
     }
     for (index, next) in shown.verdict.next.iter().enumerate() {

@@ -86,9 +86,15 @@ fn a_rollback_goes_back_to_a_step_or_all_the_way_and_asks_first() {
     back(&[]).exits(2).stderr_has("must be confirmed").stderr_has("it would take back: c, b, a").stderr_has("--yes");
     back(&["--to", "nothing", "--yes"]).exits(2).stderr_has("no step `nothing`");
     assert_eq!(made(&sandbox), ["a", "b", "c"]);
-    back(&["--to", "a", "--yes"]).exits(0);
+    back(&["--to", "a", "--yes"]).exits(0).stderr_has("✓ taken back, down to the step that stays");
     assert_eq!(made(&sandbox), ["a"]);
-    back(&["--yes", "--json"]).exits(0);
+    let asked = back(&["--json"]);
+    let next = asked.exits(2).verdict()["next"][0].as_str().unwrap_or_default().to_owned();
+    assert!(next.starts_with("formula rollback ") && next.ends_with(" --yes"), "{next}");
+    assert_eq!(made(&sandbox), ["a"], "data is no word of a person");
+    let undone = back(&["--yes", "--json"]);
+    let verdict = undone.exits(0).verdict();
+    assert_eq!((&verdict["outcome"], &verdict["exit"]), (&json!("rolled_back"), &json!(0)));
     assert_eq!(made(&sandbox), [""; 0]);
     back(&["--yes"]).exits(2).stderr_has("is rolled back already");
     // Rolled back means failed: the same command begins anew.
