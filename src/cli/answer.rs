@@ -9,7 +9,7 @@ use super::gate;
 use crate::backend::{Backend as _, Delivery, Drive};
 use crate::engine::{RunState, StepState};
 use crate::journal::Journal;
-use crate::model::{BLOB_THRESHOLD, Event, Gate, GateRules, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx};
+use crate::model::{BLOB_THRESHOLD, Event, Gate, GateRules, Outcome as End, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx};
 use crate::report::Hub;
 
 /// Answers a held step.
@@ -148,12 +148,17 @@ pub fn approve(app: &App, args: &ApproveArgs) -> Outcome {
         );
     };
     let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
-    let by = if args.deny {
+    // Nobody is asked for the proof of an answer that comes too late: it is refused whoever gives it.
+    let by = if has_expired(&plan, &state, step) {
+        app.user()
+    } else if args.deny {
         gate::may_deny(app, step, rules)?
     } else {
         gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question)?
     };
-    app.ui.status(&question);
+    if !has_expired(&plan, &state, step) {
+        app.ui.status(&question);
+    }
     let request =
         Request::Decide { by, step: (*step).to_owned(), approved: !args.deny, reason: args.reason.clone(), digest: (*digest).to_owned() };
     let delivery = app.runtime()?.block_on(backend.request(&run, &request))?;
@@ -177,6 +182,11 @@ fn open<'a>(plan: &'a Plan, state: &'a RunState) -> Vec<(&'a str, &'a str, &'a G
     plan.steps.iter().enumerate().filter_map(waiting).collect()
 }
 
+/// Whether the time of an open gate is over.
+fn has_expired(plan: &Plan, state: &RunState, gate: &str) -> bool {
+    plan.find(gate).is_some_and(|step| state.has_expired(step))
+}
+
 /// What an open gate asks.
 fn prompt(journal: &dyn Journal, run: &RunId, gate: &str) -> Result<String, Failure> {
     let asked = journal.read(run, 0)?.into_iter().rev().find_map(|entry| match entry.event {
@@ -188,18 +198,23 @@ fn prompt(journal: &dyn Journal, run: &RunId, gate: &str) -> Result<String, Fail
 
 /// On a terminal, or with `--yes`, gates that hold a run are answered on the spot and the run goes on.
 pub fn open_gates(app: &App, run: &RunId, mut code: u8, yes: bool, how: &Drive, show: Show) -> Outcome {
-    while code == crate::model::Outcome::Held.exit_code() && (yes || app.ui.interactive && !show.json) {
+    while code == End::Held.exit_code() && (yes || app.ui.interactive && !show.json) {
         let (journal, run) = app.existing(Some(run.as_str()))?;
         let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
         let gates = open(&plan, &state);
-        let Some((step, digest, rules)) = gates.first() else { return Ok(code) };
+        let answerable = gates.iter().find(|(step, ..)| !has_expired(&plan, &state, step));
+        let Some((step, digest, rules)) = answerable else { return Ok(code) };
         let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
+        let later = |failure: Failure| failure.hint(format!("`formula approve {run} {step}` answers it later"));
         // One that is proven at a terminal asks there by itself, whatever `--yes` says.
-        if !yes && rules.proof != Some(Proof::Terminal) && !app.ui.confirm(&question) {
+        if !yes && rules.proof != Some(Proof::Terminal) && !app.ui.confirm(&question).map_err(later)? {
             return Ok(code);
         }
         let by = match gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question) {
             Ok(by) => by,
+            Err(failure) if [End::Interrupted, End::Terminated].iter().any(|end| end.exit_code() == failure.code) => {
+                return Err(later(failure));
+            }
             Err(failure) => {
                 app.ui.failure(&failure);
                 return Ok(code);

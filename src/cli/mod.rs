@@ -24,6 +24,7 @@ mod man;
 mod migrate;
 mod new;
 mod plan;
+mod prompt;
 mod prune;
 mod resume;
 mod rollback;

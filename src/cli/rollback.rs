@@ -43,7 +43,7 @@ pub fn rollback(app: &App, args: &Args) -> Outcome {
         let names: Vec<&str> = what.iter().map(|step| plan.step(*step).id.as_str()).collect();
         let list = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         if app.ui.interactive {
-            if !app.ui.confirm(&format!("Take back {list} of run {run}?")) {
+            if !app.ui.confirm(&format!("Take back {list} of run {run}?"))? {
                 return Err(Failure::new(21, "nothing was taken back"));
             }
         } else {
