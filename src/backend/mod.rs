@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 use crate::engine::RunState;
 use crate::journal::{self, Held};
-use crate::model::{Plan, Request, RunId, Verdict};
+use crate::model::{Outcome, Plan, Request, RunId, Verdict};
 
 pub use logs::path as log_path;
 pub use orphans::{MARK, Orphan};
@@ -70,6 +70,16 @@ pub enum Error {
         /// Who holds it.
         held: Option<Box<Held>>,
     },
+    /// A signal came while it waited for a lock, and nothing was begun; exit code 130 or 143.
+    #[error("stopped by {by} while waiting for the lock `{lock}`")]
+    Stopped {
+        /// Name of the signal.
+        by: &'static str,
+        /// Its number.
+        number: i32,
+        /// Name of the lock.
+        lock: String,
+    },
     /// Children of a dead driver are still at work; exit code 12.
     #[error("{} of the run that was cut off {} still at work", if orphans.len() == 1 { "a process" } else { "processes" }, if orphans.len() == 1 { "is" } else { "are" })]
     Orphans {
@@ -103,6 +113,8 @@ impl Error {
             Self::Journal(journal::Error::Fenced { .. }) | Self::Locked { .. } | Self::Orphans { .. } => 12,
             Self::Journal(_) | Self::Unrecorded { .. } | Self::StateDir(_) => 74,
             Self::Secrets(_) => 10,
+            Self::Stopped { number: 2, .. } => Outcome::Interrupted.exit_code(),
+            Self::Stopped { .. } => Outcome::Terminated.exit_code(),
             Self::Internal(_) => 1,
         }
     }

@@ -1,7 +1,9 @@
-//! After a crash: are children of the dead driver still at work? They bear its mark in their environment, whatever group or session they
-//! moved to.
+//! After a crash: are children of the dead driver still at work? And after a run: did any move to a session of its own, and outlive its step?
+//! They bear the mark of their driver in their environment, whatever group or session they moved to.
 
 use std::path::Path;
+
+use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
 
 /// A process that is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,40 @@ pub fn find(mark: &str) -> Vec<Orphan> {
     }
     orphans.sort_by_key(|orphan| orphan.pid);
     orphans
+}
+
+/// While this lives, whatever loses its parent below us becomes our child, so that nothing gets away unseen.
+pub struct Subreaper(bool);
+
+impl Subreaper {
+    /// From now on. Where the system knows no such thing nothing is found later.
+    pub fn new() -> Self {
+        Self(set_child_subreaper(Some(getpid())).is_ok())
+    }
+
+    /// Waits for what was handed to us and has ended, and tells of what bears `mark` and has not. Only for when nobody waits for a child any
+    /// more. Costs nothing where there is no child left.
+    pub fn left(&self, mark: &str) -> Vec<Orphan> {
+        if !self.0 {
+            return Vec::new();
+        }
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => return find(mark),
+                Err(_) => return Vec::new(),
+            }
+        }
+    }
+}
+
+impl Drop for Subreaper {
+    fn drop(&mut self) {
+        if self.0 {
+            // It worked the other way round.
+            let _ = set_child_subreaper(None);
+        }
+    }
 }
 
 fn command(process: &Path) -> String {

@@ -9,7 +9,9 @@ use super::gate;
 use crate::backend::{Backend as _, Delivery, Drive};
 use crate::engine::{RunState, StepState};
 use crate::journal::Journal;
-use crate::model::{BLOB_THRESHOLD, Event, Gate, GateRules, Outcome, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx, Verdict};
+use crate::model::{
+    BLOB_THRESHOLD, Event, Gate, GateRules, Outcome as End, Plan, PlanStep, Proof, Request, RunId, SettleAnswer, StepIx, Verdict,
+};
 use crate::report::Hub;
 
 /// Answers a held step.
@@ -148,12 +150,17 @@ pub fn approve(app: &App, args: &ApproveArgs) -> Ended {
         );
     };
     let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
-    let by = if args.deny {
+    // Nobody is asked for the proof of an answer that comes too late: it is refused whoever gives it.
+    let by = if has_expired(&plan, &state, step) {
+        app.user()
+    } else if args.deny {
         gate::may_deny(app, step, rules)?
     } else {
         gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question)?
     };
-    app.ui.status(&question);
+    if !has_expired(&plan, &state, step) {
+        app.ui.status(&question);
+    }
     let request =
         Request::Decide { by, step: (*step).to_owned(), approved: !args.deny, reason: args.reason.clone(), digest: (*digest).to_owned() };
     let delivery = app.runtime()?.block_on(backend.request(&run, &request))?;
@@ -177,6 +184,11 @@ fn open<'a>(plan: &'a Plan, state: &'a RunState) -> Vec<(&'a str, &'a str, &'a G
     plan.steps.iter().enumerate().filter_map(waiting).collect()
 }
 
+/// Whether the time of an open gate is over.
+fn has_expired(plan: &Plan, state: &RunState, gate: &str) -> bool {
+    plan.find(gate).is_some_and(|step| state.has_expired(step))
+}
+
 /// What an open gate asks.
 fn prompt(journal: &dyn Journal, run: &RunId, gate: &str) -> Result<String, Failure> {
     let asked = journal.read(run, 0)?.into_iter().rev().find_map(|entry| match entry.event {
@@ -188,18 +200,23 @@ fn prompt(journal: &dyn Journal, run: &RunId, gate: &str) -> Result<String, Fail
 
 /// On a terminal, or with `--yes`, gates that hold a run are answered on the spot and the run goes on. There is one verdict: that of its end.
 pub fn open_gates(app: &App, mut verdict: Verdict, yes: bool, how: &Drive, show: Show) -> Result<Verdict, Failure> {
-    while verdict.outcome == Outcome::Held && (yes || app.ui.interactive && !show.json) {
+    while verdict.outcome == End::Held && (yes || app.ui.interactive && !show.json) {
         let (journal, run) = app.existing(verdict.run.as_ref().map(RunId::as_str))?;
         let (plan, state) = app.backend(journal.clone(), Hub::new()).look(&run)?;
         let gates = open(&plan, &state);
-        let Some((step, digest, rules)) = gates.first() else { return Ok(verdict) };
+        let answerable = gates.iter().find(|(step, ..)| !has_expired(&plan, &state, step));
+        let Some((step, digest, rules)) = answerable else { return Ok(verdict) };
         let question = format!("{step}: {}", prompt(journal.as_ref(), &run, step)?);
+        let later = |failure: Failure| failure.hint(format!("`formula approve {run} {step}` answers it later"));
         // One that is proven at a terminal asks there by itself, whatever `--yes` says.
-        if !yes && rules.proof != Some(Proof::Terminal) && !app.ui.confirm(&question) {
+        if !yes && rules.proof != Some(Proof::Terminal) && !app.ui.confirm(&question).map_err(later)? {
             return Ok(verdict);
         }
         let by = match gate::approver(app, &plan.workdir, &run, (step, digest), rules, &question) {
             Ok(by) => by,
+            Err(failure) if [End::Interrupted, End::Terminated].iter().any(|end| end.exit_code() == failure.code) => {
+                return Err(later(failure));
+            }
             Err(failure) => {
                 app.ui.failure(&failure);
                 return Ok(verdict);

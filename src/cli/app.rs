@@ -55,8 +55,9 @@ impl App {
     /// The journal if there is one. A state directory that lost its journal is refused rather than taken for a new one.
     ///
     /// # Errors
-    /// Damage, a newer format, a disk that cannot.
+    /// A state directory that is not ours or open to others, damage, a newer format, a disk that cannot.
     pub fn journal(&self) -> Result<Option<Arc<SqliteJournal>>, Failure> {
+        local::check_state_dir(&self.state_dir)?;
         let path = self.state_dir.join("journal.db");
         let journal = SqliteJournal::open(&path, VERSION)?;
         if journal.is_none() && self.state_dir.join("runs").exists() {

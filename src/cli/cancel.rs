@@ -32,11 +32,8 @@ pub fn cancel(app: &App, args: &Args) -> Outcome {
     if args.for_good {
         return give_up(app, &app.backend(journal, Hub::new()), &run);
     }
-    let again = {
-        use crate::journal::Journal as _;
-        journal.requests(&run, 0)?.iter().any(|(_, request)| matches!(request, Request::Cancel { .. }))
-    };
-    let request = Request::Cancel { by: app.user(), now: args.now || again, rollback: args.rollback };
+    // That a second one stops at once is for the driver to see: it alone knows whether the first was meant for it.
+    let request = Request::Cancel { by: app.user(), now: args.now, rollback: args.rollback };
     let backend = app.backend(journal, Hub::new());
     match app.runtime()?.block_on(backend.request(&run, &request))? {
         Delivery::Posted => app.ui.status(&format!("asked the driver of run {run} to stop; `formula show {run}` tells when it has")),

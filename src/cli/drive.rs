@@ -7,9 +7,9 @@ use super::app::App;
 use super::failure::{Failure, Outcome};
 use crate::backend::local::LocalBackend;
 use crate::backend::{Backend as _, Drive, Error};
-use crate::engine::RunState;
+use crate::engine::{RunState, StepState};
 use crate::journal::{self, Journal, SqliteJournal};
-use crate::model::{Plan, Request, RunId, Verdict};
+use crate::model::{Event, Plan, Request, RunId, StepIx, Verdict};
 use crate::report::{self, Hub};
 use crate::syntax::duration;
 
@@ -34,6 +34,9 @@ pub fn resume(app: &App, run: &RunId, first: &[Request], how: &Drive, show: Show
     let journal = app.journal()?.ok_or_else(|| Failure::usage("there is no run here yet"))?;
     let (plan, state) = app.backend(journal.clone(), Hub::new()).look(run)?;
     let again = first.iter().map(|request| if let Request::Redo { steps, .. } = request { again(&state, steps) } else { 0 }).sum();
+    if !first.iter().any(|request| matches!(request, Request::Rollback { .. })) {
+        tell_denials(app, &state)?;
+    }
     let extent = Extent { steps: plan.steps.len(), over: state.over_in_all().saturating_sub(again) };
     let back = first.iter().any(|request| matches!(request, Request::Rollback { .. }));
     let with = edited(&plan).filter(|_| !back).map(|path| format!("formula resume {run} --with {path}"));
@@ -64,6 +67,20 @@ pub fn duration(name: &str, text: Option<&str>) -> Result<Option<Duration>, Fail
     duration::parse(text).map(Some).map_err(|why| Failure::usage(format!("`--{name} {text}`: {why}")))
 }
 
+/// Gates that were denied, or not answered in time, and are asked again now: nobody shall think that the first answer did not count.
+fn tell_denials(app: &App, state: &RunState) -> Result<(), Failure> {
+    let mut taken_up = state.clone();
+    let event = Event::RunResumed { tool: String::new(), by: String::new() };
+    taken_up.fold(&event).map_err(|corrupt| Failure::new(74, corrupt.to_string()))?;
+    for (index, step) in state.plan().steps.iter().enumerate().filter(|(_, step)| step.gate.is_some()) {
+        let ix = StepIx(index as u32);
+        if let (StepState::Failed(trouble), StepState::Pending) = (state.step(ix), taken_up.step(ix)) {
+            app.ui.status(&format!("gate `{}` is asked again: {}", step.id, report::clean(&trouble.message)));
+        }
+    }
+    Ok(())
+}
+
 /// How many steps are done again for those.
 fn again(state: &RunState, steps: &[String]) -> usize {
     state.redoing(steps).map_or(0, |redoing| redoing.again.len())
@@ -85,6 +102,11 @@ pub fn drive(
     hub.close();
     // A thread that is stuck in a credential helper or a look-up must not hold the exit.
     runtime.shutdown_background();
+    for orphan in backend.left_behind() {
+        let (pid, command) = (orphan.pid, report::clean(&orphan.command));
+        let lead = app.ui.paint("warning:", "33");
+        app.ui.status(&format!("{lead} a process outlived its step: pid {pid}, `{command}`; end it with `kill {pid}`"));
+    }
     ended.map_err(|error| {
         let cut = matches!(error, Error::Journal(journal::Error::Io { .. }) | Error::Unrecorded { .. });
         let locked = matches!(error, Error::Locked { .. });

@@ -110,6 +110,7 @@ impl From<crate::backend::Error> for Failure {
                 }
                 failure.hint("let them end, or end them with `kill PID`, then give the same command again")
             }
+            Error::Stopped { .. } => failure.hint("nothing was begun; the same command waits again"),
             Error::Refused { hint: Some(hint), .. } => failure.hint(hint),
             Error::StateDir(_) => failure.hint("mend its folder, or keep the state elsewhere with `--state-dir DIR`"),
             Error::Journal(Store::Io { .. }) => failure.hint(NOTHING_LOST),

@@ -39,7 +39,7 @@ pub fn approver(app: &App, workdir: &Path, run: &RunId, gate: (&str, &str), rule
             let failure = Failure::usage(format!("gate `{}` is approved at a terminal, and by nothing else", gate.0));
             return Err(failure.hint(format!("type `formula approve {run} {}` at one", gate.0)));
         }
-        Some(Proof::Terminal) if !app.ui.confirm(question) => return Err(Failure::new(21, "nothing was answered")),
+        Some(Proof::Terminal) if !app.ui.confirm(question)? => return Err(Failure::new(21, "nothing was answered")),
         Some(Proof::File { path }) => proven(workdir, path, gate)?,
         Some(Proof::Terminal | Proof::Forge { .. }) | None => {}
     }

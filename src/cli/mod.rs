@@ -25,6 +25,7 @@ mod migrate;
 mod new;
 mod place;
 mod plan;
+mod prompt;
 mod prune;
 mod resume;
 mod rollback;

@@ -48,7 +48,7 @@ pub fn rollback(app: &App, args: &Args) -> Outcome {
         let list = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         // Whoever reads data is no person that could be asked.
         if app.ui.interactive && !args.json {
-            if !app.ui.confirm(&format!("Take back {list} of run {run}?")) {
+            if !app.ui.confirm(&format!("Take back {list} of run {run}?"))? {
                 return Err(Failure::new(21, "nothing was taken back"));
             }
         } else {

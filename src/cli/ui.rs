@@ -4,6 +4,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use super::failure::Failure;
+use super::prompt::{self, Came};
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -107,15 +108,28 @@ impl Ui {
         if self.color_err { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// Asks a question that is answered with yes or no; no where nobody can be asked.
-    pub fn confirm(&self, question: &str) -> bool {
+    /// Asks a question that is answered with yes or no; no where nobody can be asked. Ctrl-Z and `fg` work, and the question is asked again.
+    ///
+    /// # Errors
+    /// A signal that ends the program came instead of an answer.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
         if !self.interactive {
-            return false;
+            return Ok(false);
         }
-        let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+        loop {
+            let mut stderr = std::io::stderr().lock();
+            let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+            match prompt::wait() {
+                Came::Input => break,
+                Came::Woken => {}
+                Came::Signal { name, code } => {
+                    let _ = stderr.write_all(b"\n");
+                    return Err(Failure::new(code, format!("{name} came instead of an answer")));
+                }
+            }
+        }
         let mut answer = String::new();
         let _ = std::io::stdin().read_line(&mut answer);
-        matches!(answer.trim(), "y" | "Y" | "yes")
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 }

@@ -2,10 +2,16 @@
 //!
 //! Every check stands before the first change, so that an event which does not follow leaves the state as it was.
 
+use super::request::{NOBODY, TIMER};
 use super::step_state::{Prior, Trouble};
 use super::{Corrupt, Origin, RunState, StepState};
-use crate::model::{Envelope, Event, GateRules, Outcome, Payload, ProbeReason, SettleAnswer, StepIx, Timestamp};
+use crate::model::{Envelope, Event, Gate, GateRules, Outcome, Payload, ProbeReason, SettleAnswer, StepIx, Timestamp};
 use formula_steps::contract::Class;
+
+/// Why a gate is denied when its time is over.
+pub(super) const IN_TIME: &str = "nobody approved it in time";
+/// What helps against a denial.
+pub(super) const ASK_AGAIN: &str = "resume the run to be asked again";
 
 impl RunState {
     /// Takes up the next event, with the time at which it happened.
@@ -196,19 +202,31 @@ impl RunState {
     }
 
     fn gate_decided(&mut self, step: StepIx, approved: bool, by: &str, reason: Option<&str>) {
-        if approved {
+        // Whoever wrote it down may have looked at the clock a moment before it struck.
+        let late = approved && self.is_late(step);
+        let (by, reason) = if late { (TIMER, None) } else { (by, reason) };
+        if approved && !late {
             let at = self.at.map(|at| at.to_string()).unwrap_or_default();
             self.slot_mut(step).output = Some(Payload::Value(serde_json::json!({ "at": at, "by": by })));
             self.put(step, StepState::Done { origin: Origin::Created });
             return;
         }
-        let mut message = if by == "timer" { "nobody approved it in time".to_owned() } else { format!("denied by {by}") };
-        if let Some(reason) = reason {
+        let mut message = if by == TIMER { IN_TIME.to_owned() } else { format!("denied by {by}") };
+        if let Some(reason) = reason.filter(|reason| *reason != NOBODY) {
             message.push_str(": ");
             message.push_str(reason);
         }
-        let trouble = Trouble::new(Class::Refused, message, Some("resume the run to be asked again".into()));
+        let trouble = Trouble::new(Class::Refused, message, Some(ASK_AGAIN.into()));
         self.fail(step, StepState::Failed(trouble), true);
+    }
+
+    /// Whether a person's answer for an open gate, given when the event that is folded happened, came after its time.
+    fn is_late(&self, step: StepIx) -> bool {
+        if [bent!(ApproveLate), bent!(AnswerLate)].contains(&true) {
+            return false;
+        }
+        let StepState::Waiting { until: Some(until), .. } = self.step(step) else { return false };
+        self.traits(step).gate == Some(Gate::Approve) && self.at.is_some_and(|at| at >= *until)
     }
 
     fn settle(&mut self, step: StepIx, answer: SettleAnswer, output: Option<crate::model::Payload>) {

@@ -73,7 +73,7 @@ pub use command::Command;
 pub use corrupt::Corrupt;
 pub use mend::Mending;
 pub use redo::Redoing;
-pub use request::Refusal;
+pub use request::{NOBODY, Refusal, TIMER};
 pub use state::{Mode, RunState};
 pub use step_state::{Failure, Hold, Origin, StepState, Trouble};
 

@@ -34,6 +34,8 @@ pub(in crate::engine) enum Mutation {
     IgnoreCancel,
     /// Take an approval that nobody gave in time for given.
     ApproveLate,
+    /// Take a person's answer that came too late.
+    AnswerLate,
     /// Go on after a failure as if the step was not wanted.
     ForgetFailure,
     /// Never run out of attempts.

@@ -5,6 +5,11 @@ use formula_steps::contract::Undo;
 use super::{Mode, Origin, RunState, StepState};
 use crate::model::{Event, Outcome, Payload, Request, SettleAnswer, StepIx};
 
+/// Who decides a gate whose time is up.
+pub const TIMER: &str = "timer";
+/// Why it is denied then.
+pub const NOBODY: &str = "nobody answered in time";
+
 /// A request that does not fit the run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -170,6 +175,9 @@ impl RunState {
             StepState::Waiting { rules, .. } if !(if approved { rules.admits(by) } else { rules.lets_deny(by) }) => {
                 Err(Refusal::new(format!("`{by}` may not answer gate `{id}`")).hint(format!("these may: {}", rules.names())))
             }
+            _ if self.has_expired(step) && !bent!(AnswerLate) => {
+                Err(Refusal::new(format!("gate `{id}` has expired: nobody approved it in time")).hint("`formula resume RUN` asks it anew"))
+            }
             StepState::Waiting { digest, .. } if **digest == *shown => Ok(()),
             StepState::Waiting { .. } => Err(Refusal::new(format!("what gate `{id}` asks has changed since it was shown"))
                 .hint("look at it again with `formula show`, then approve it")),
@@ -177,12 +185,28 @@ impl RunState {
         }
     }
 
+    /// Whether the time of an open gate that waits for a person is over, and nobody has recorded that yet.
+    pub fn has_expired(&self, step: StepIx) -> bool {
+        self.queues.asking.contains(&step) && self.queues.due.contains(&step)
+    }
+
+    /// Whether that answers a gate whose time is over. What is recorded then is the denial that its time brings.
+    pub fn comes_late(&self, request: &Request) -> bool {
+        matches!(request, Request::Decide { step, .. } if !bent!(AnswerLate) && self.find(step).is_some_and(|step| self.has_expired(step)))
+    }
+
     fn known(&self, id: &str) -> Result<StepIx, Refusal> {
         self.find(id).ok_or_else(|| Refusal::new(format!("the run has no step `{id}`")).hint("`formula show` lists its steps"))
     }
 
-    /// The events that a request makes. It must have passed [`RunState::check_request`].
+    /// The events that a request makes. It must have passed [`RunState::check_request`], unless it [comes late](RunState::comes_late).
     pub fn events_for(&self, request: &Request) -> Vec<Event> {
+        if let Request::Decide { step, .. } = request
+            && self.comes_late(request)
+        {
+            let reason = Some(NOBODY.to_owned());
+            return vec![Event::GateDecided { step: step.clone(), approved: false, by: TIMER.into(), reason }];
+        }
         match request.clone() {
             Request::Cancel { by, now, rollback } => {
                 let cancel = Event::CancelRequested { by: by.clone(), now };

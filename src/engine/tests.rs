@@ -5,7 +5,7 @@ use formula_steps::contract::{Class, Effect, Probe, Repeat, Undo};
 use serde_json::json;
 
 use super::plans::{attempts, behaving, blind, finally, gate, plan, step};
-use super::{Command, Hold, Mode, Origin, RunState, StepState};
+use super::{Command, Hold, Mode, NOBODY, Origin, RunState, StepState};
 use crate::model::{
     Envelope, Event, Gate, OnFailure, Outcome, Payload, PlanStep, ProbeReason, Request, RunId, SettleAnswer, StepIx, Timestamp,
 };

@@ -2,6 +2,7 @@
 
 use formula_steps::contract::Class;
 
+use super::fold::{ASK_AGAIN, IN_TIME};
 use super::request::answer_flag;
 use super::{Command, Failure, Hold, RunState, StepState};
 use crate::model::{Outcome, Request, RunId, StepIx, Verdict};
@@ -14,7 +15,7 @@ impl RunState {
     pub fn verdict(&self, run: &RunId) -> Verdict {
         let outcome = self.outcome();
         let failure = self.failure().or_else(|| self.undo_failure());
-        let failure = failure.filter(|_| outcome != Outcome::Done);
+        let failure = failure.or_else(|| self.expired_gate()).filter(|_| outcome != Outcome::Done);
         let asking = || self.queues.asking.first().copied().filter(|_| outcome == Outcome::Held);
         let told = failure.as_ref().map(|failure| failure.step).or_else(asking);
         let runbook = told.map(|step| self.plan.runbook(&self.plan.step(step).id));
@@ -44,6 +45,12 @@ impl RunState {
         let step = *self.rollback.as_ref()?.failed.first()?;
         let trouble = self.step(step).trouble()?.clone();
         Some(Failure { step, class: trouble.class, message: trouble.message, hint: trouble.hint })
+    }
+
+    /// An open gate whose time is over, and which nobody has denied yet.
+    fn expired_gate(&self) -> Option<Failure> {
+        let step = self.queues.asking.iter().copied().find(|step| self.has_expired(*step))?;
+        Some(Failure { step, class: Class::Refused, message: IN_TIME.into(), hint: Some(ASK_AGAIN.into()) })
     }
 
     /// Whether the same command may be given again without asking a person.
@@ -76,7 +83,7 @@ impl RunState {
                 failed.take(MOST).for_each(|step| self.settle_commands(run, step, &mut next));
             }
             Outcome::Held => {
-                for step in self.queues.asking.iter().take(MOST) {
+                for step in self.queues.asking.iter().filter(|step| !self.has_expired(**step)).take(MOST) {
                     next.push(format!("formula approve {run} {}", word(&self.plan.step(*step).id)));
                 }
                 let blocked = || self.queues.blocked.iter().map(|(_, step)| *step);

@@ -24,7 +24,7 @@ pub enum Outcome {
     RollbackIncomplete,
     /// Cut off by SIGINT; can be resumed.
     Interrupted,
-    /// Cut off by SIGTERM; can be resumed.
+    /// Cut off by SIGTERM, SIGHUP or SIGQUIT; can be resumed.
     Terminated,
 }
 

@@ -57,7 +57,7 @@ fn approve() -> Value {
         "required": ["prompt"],
         "properties": {
             "prompt": { "type": "string", "description": "What the person is asked." },
-            "expires": { "type": "string", "format": "duration", "description": "How long the question stays open; for ever where it is left out." },
+            "expires": { "type": "string", "format": "duration", "description": "How long the question stays open; for ever where it is left out. After that nobody can approve it any more: it is denied, and taking up the run asks anew." },
             "approvers": { "type": "array", "items": { "type": "string" }, "default": [], "description": "Names of the users of the system, or of the forge, who may answer; anyone where there are none." },
             "proof": { "type": "string", "description": "How an approval is proven: `terminal`, it is given at a terminal and by nothing else; `file`, the one who answers owns the file `proof_file`, nobody else may write to it, and it names the digest of the gate; `forge`, a comment or an approving review of one of the `approvers` at `proof_url` names it." },
             "proof_file": { "type": "string", "description": "That file, below the working directory." },

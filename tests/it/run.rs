@@ -2,6 +2,7 @@
 
 mod back;
 mod gates;
+mod questions;
 mod secrets;
 mod stop;
 mod vars;

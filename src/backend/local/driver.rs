@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use formula_steps::contract::{Class, Probe, StepError, StepType};
-use formula_steps::world::{Cancel, CancelLevel};
+use formula_steps::world::Cancel;
 use tokio::task::JoinSet;
 
 use super::recorder::{Pending, Recorder};
@@ -20,10 +20,11 @@ use super::values;
 use crate::backend::{Drive, Error};
 use crate::engine::{Command, Mode, RunState};
 use crate::journal::Journal;
-use crate::model::{Event, Outcome, ProbeReason, Request, StepIx, TIMEOUT, Timestamp};
+use crate::model::{Event, Outcome, ProbeReason, StepIx, Timestamp};
 use crate::plan::Rendered;
 
 mod gates;
+mod stops;
 
 /// Something that the loop waits for.
 enum Happened {
@@ -57,7 +58,7 @@ pub(super) struct Driver {
     /// Somebody asked to stop: nothing that was announced begins any more.
     cancelled: bool,
     last_request: u64,
-    /// When requests are looked for next, on the monotonic clock.
+    /// When requests are looked for next, on the monotonic clock of the steps, which stands still while Ctrl-Z has us stopped.
     next_poll: Duration,
     /// An open gate is all that is left, and it is to be waited for.
     waits_for_answer: bool,
@@ -72,7 +73,7 @@ impl Driver {
         how: Drive,
         last_request: u64,
     ) -> Self {
-        let now = shared.clock.monotonic();
+        let now = shared.world.clock.monotonic();
         let (deadline, next_poll) = (how.deadline.map(|limit| now + limit), now + shared.poll());
         Self {
             shared,
@@ -299,7 +300,7 @@ impl Driver {
     }
 
     async fn wait(&mut self, signals: Option<&mut Signals>) -> Result<Happened, Error> {
-        let poll = self.next_poll.saturating_sub(self.shared.clock.monotonic());
+        let poll = self.next_poll.saturating_sub(self.shared.world.clock.monotonic());
         let Self { tasks, recorder, timer, shared, .. } = self;
         if tasks.is_empty() && recorder.pending.is_empty() && timer.is_none() && !self.waits_for_answer {
             return Err(Error::Internal("the core asks for nothing and nothing is under way".into()));
@@ -334,66 +335,6 @@ impl Driver {
             Happened::Signal(caught) => self.signalled(caught),
             Happened::Timer | Happened::Poll => Ok(()),
         }
-    }
-
-    fn signalled(&mut self, caught: Caught) -> Result<(), Error> {
-        if self.signal.is_some() {
-            self.stop_tasks(CancelLevel::Now);
-            return Ok(());
-        }
-        self.signal = Some(caught);
-        self.cancelled = true;
-        self.stop_tasks(CancelLevel::Graceful(caught.number));
-        self.recorder.record(&mut self.state, Event::CancelRequested { by: caught.name.into(), now: true })
-    }
-
-    fn stop_tasks(&self, level: CancelLevel) {
-        for cancel in self.active.values() {
-            cancel.raise(level);
-        }
-    }
-
-    /// Looks for requests and at the deadline, now and then.
-    fn poll(&mut self) -> Result<(), Error> {
-        let now = self.shared.clock.monotonic();
-        if now < self.next_poll {
-            return Ok(());
-        }
-        self.next_poll = now + self.shared.poll();
-        if let Some(deadline) = self.deadline
-            && now >= deadline
-        {
-            self.deadline = None;
-            self.cancelled = true;
-            self.stop_tasks(CancelLevel::Graceful(15));
-            self.recorder.record(&mut self.state, Event::CancelRequested { by: TIMEOUT.into(), now: true })?;
-        }
-        for (number, request) in self.journal.requests(&self.shared.run, self.last_request)? {
-            self.last_request = number;
-            self.requested(&request)?;
-        }
-        Ok(())
-    }
-
-    /// Applies a request; one that does not fit the state any more is dropped with a warning.
-    pub(super) fn requested(&mut self, request: &Request) -> Result<(), Error> {
-        if let Err(refusal) = self.state.check_request(request) {
-            tracing::warn!("a request was dropped: {refusal}");
-            return Ok(());
-        }
-        if matches!(request, Request::GiveUp { .. }) {
-            // It is driven, so nobody has given it up.
-            return Ok(());
-        }
-        self.cancelled |= matches!(request, Request::Cancel { .. });
-        if let Request::Cancel { now: true, .. } = request {
-            let again = matches!(self.state.mode(), Mode::Stopping);
-            self.stop_tasks(if again { CancelLevel::Now } else { CancelLevel::Graceful(15) });
-        }
-        for event in self.state.events_for(request) {
-            self.recorder.record(&mut self.state, event)?;
-        }
-        Ok(())
     }
 
     fn ended(&mut self, report: Report) -> Result<(), Error> {

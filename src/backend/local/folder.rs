@@ -1,8 +1,8 @@
 //! The state directory: made private, ignored by git, and such that a power cut does not take it away with what it holds.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 use super::Error;
@@ -15,7 +15,6 @@ const IGNORE: &str = ".gitignore";
 /// # Errors
 /// [`Error::StateDir`] with the reason: not ours, open to others, not writable.
 pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt as _;
     let fail = |what: String| failed(path, &what);
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -23,11 +22,7 @@ pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
         }
         Err(error) => return Err(fail(error.to_string())),
         Ok(meta) if !meta.is_dir() => return Err(fail("it is not a directory".into())),
-        Ok(meta) if meta.mode() & 0o022 != 0 => {
-            return Err(fail("others may write to it; `chmod 700` it after a look at what is in it".into()));
-        }
-        Ok(meta) if meta.uid() != rustix::process::geteuid().as_raw() => return Err(fail("it belongs to another user".into())),
-        Ok(_) => {}
+        Ok(meta) => ours(path, &meta)?,
     }
     // Also where the folder is there: whoever made it may have been cut off before this.
     let ignore = path.join(IGNORE);
@@ -35,6 +30,32 @@ pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     std::fs::write(&ignore, "*\n").map_err(|error| fail(error.to_string()))
+}
+
+/// Whether a state directory is safe to use, where there is one: whoever may write to it says what the next command does.
+///
+/// # Errors
+/// [`Error::StateDir`] with the reason: not ours, open to others.
+pub fn check_state_dir(path: &Path) -> Result<(), Error> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => ours(path, &meta),
+        // What is not there, or no folder, is for whoever opens the journal in it to tell.
+        _ => Ok(()),
+    }
+}
+
+fn ours(path: &Path, meta: &Metadata) -> Result<(), Error> {
+    let user = rustix::process::geteuid().as_raw();
+    if meta.mode() & 0o022 != 0 {
+        return Err(failed(path, "others may write to it; `chmod 700` it after a look at what is in it"));
+    }
+    if meta.uid() != user {
+        let owner = meta.uid();
+        let what =
+            format!("it belongs to uid {owner}, not to you (uid {user}); use it as its owner, or another one with `--state-dir DIR`");
+        return Err(failed(path, &what));
+    }
+    Ok(())
 }
 
 /// Makes a state directory durable that was just made: a journal is worth as much as the folder that it lies in. Comes after the journal's own

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use formula_steps::world::{Secret, World};
 use sha2::{Digest as _, Sha256};
 
 use self::driver::Driver;
-pub use self::folder::{make_state_dir_durable, prepare_state_dir};
+pub use self::folder::{check_state_dir, make_state_dir_durable, prepare_state_dir};
 pub use self::preview::{Foreseen, Foresight, Moved, Preview};
 use self::recorder::{Recorder, read_blob};
 use self::recover::Recovery;
@@ -32,7 +32,7 @@ use self::shared::Shared;
 use self::signals::Signals;
 pub use self::stage::Stage;
 use self::task::Launch;
-use super::orphans;
+use super::orphans::{self, Orphan, Subreaper};
 use super::records::JournalRecords;
 use super::redact::Redactor;
 use super::{Backend, Delivery, Drive, Error};
@@ -82,7 +82,7 @@ pub struct Config {
 }
 
 /// The driver of runs on this machine.
-pub struct LocalBackend(Config);
+pub struct LocalBackend(Config, Mutex<Vec<Orphan>>);
 
 /// A name for whoever finds the lock taken; not knowing it would stop nobody.
 fn describe(lock: &mut Option<Lock>, holder: &Holder, run: &RunId) {
@@ -103,7 +103,12 @@ fn writer_gone() -> journal::Error {
 impl LocalBackend {
     /// From its configuration.
     pub fn new(config: Config) -> Self {
-        Self(config)
+        Self(config, Mutex::default())
+    }
+
+    /// Processes that outlived the steps of the last drive, in sessions of their own, where the signals are ours to handle.
+    pub fn left_behind(&self) -> Vec<Orphan> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock_path(&self, plan: &Plan) -> PathBuf {
@@ -116,7 +121,7 @@ impl LocalBackend {
     }
 
     /// The lock of the plan's target, once no child of a dead holder is at work any more. None on a stage.
-    async fn lock(&self, plan: &Plan, how: &Drive) -> Result<Option<Lock>, Error> {
+    async fn lock(&self, plan: &Plan, how: &Drive, mut signals: Option<&mut Signals>) -> Result<Option<Lock>, Error> {
         if self.0.stage.is_some() {
             return Ok(None);
         }
@@ -138,7 +143,16 @@ impl LocalBackend {
                     if how.wait_for_lock.is_none_or(|limit| waited >= limit) {
                         return Err(Error::Locked { lock: plan.lock.clone(), held });
                     }
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let caught = async {
+                        match signals.as_deref_mut() {
+                            Some(signals) => signals.next().await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        caught = caught => return Err(Error::Stopped { by: caught.name, number: caught.number, lock: plan.lock.clone() }),
+                        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                    }
                 }
             }
         };
@@ -209,7 +223,15 @@ impl LocalBackend {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs);
             made.map_err(|error| Error::StateDir(format!("`{}`: {error}", logs.display())))?;
         }
+        let subreaper = signals.is_some().then(Subreaper::new);
         let ended = driver.run(signals).await;
+        if let Some(subreaper) = subreaper {
+            let mut left = subreaper.left(&self.0.holder.mark());
+            for orphan in &mut left {
+                orphan.command = driver.shared.redactor.text(&orphan.command);
+            }
+            *self.1.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        }
         match ended {
             Ok(outcome) => {
                 self.0.journal.release(lease)?;
@@ -305,8 +327,8 @@ impl LocalBackend {
     async fn take_up(&self, run: &RunId, first: &[Request], mended: Option<Plan>, how: &Drive) -> Result<Verdict, Error> {
         let (plan, ..) = self.load(run)?;
         let (secrets, redactor) = self.resolve(mended.as_ref().unwrap_or(&plan))?;
-        let signals = self.signals()?;
-        let mut lock = self.lock(&plan, how).await?;
+        let mut signals = self.signals()?;
+        let mut lock = self.lock(&plan, how, signals.as_mut()).await?;
         describe(&mut lock, &self.0.holder, run);
         if let Some(dead) = self.0.journal.holder(run)?
             && self.0.stage.is_none()
@@ -317,7 +339,9 @@ impl LocalBackend {
         let lease = self.0.journal.acquire(run, &self.0.holder)?;
         // Only now is nobody else writing: what is read here is the end of the record.
         let (_, mut state, entries) = self.load(run)?;
-        for request in first {
+        state.tick(self.0.clock.now());
+        // An answer that comes late is the driver's to drop: it denies the gate.
+        for request in first.iter().filter(|request| !state.comes_late(request)) {
             state.check_request(request).map_err(|refusal| refused(run, refusal))?;
         }
         if let (Mode::Finished(outcome), Some(_)) = (state.mode(), &mended)
@@ -374,8 +398,8 @@ impl LocalBackend {
 impl Backend for LocalBackend {
     async fn start(&self, plan: Plan, key: Option<String>, how: &Drive) -> Result<(RunId, Verdict), Error> {
         let (secrets, redactor) = self.resolve(&plan)?;
-        let signals = self.signals()?;
-        let mut lock = self.lock(&plan, how).await?;
+        let mut signals = self.signals()?;
+        let mut lock = self.lock(&plan, how, signals.as_mut()).await?;
         let started = self.0.clock.now();
         let run = RunId::new(started, (self.0.random)());
         describe(&mut lock, &self.0.holder, &run);
@@ -413,13 +437,16 @@ impl Backend for LocalBackend {
     }
 
     async fn request(&self, run: &RunId, request: &Request) -> Result<Delivery, Error> {
-        let (plan, ..) = self.load(run)?;
-        let lock = match self.lock(&plan, &Drive::default()).await {
+        let (plan, known) = self.look(run)?;
+        let lock = match self.lock(&plan, &Drive::default(), None).await {
             Ok(lock) => lock,
             Err(Error::Locked { held: Some(held), .. }) if held.run.as_ref() == Some(run) => {
                 if matches!(request, Request::GiveUp { .. }) {
                     let hint = format!("`formula cancel {run}` stops it first");
                     return Err(Error::Refused { message: "the run is under way".into(), hint: Some(hint) });
+                }
+                if known.comes_late(request) {
+                    known.check_request(request).map_err(|refusal| refused(run, refusal))?;
                 }
                 self.0.journal.post(run, request)?;
                 return Ok(Delivery::Posted);
@@ -428,7 +455,11 @@ impl Backend for LocalBackend {
         };
         let lease = self.0.journal.acquire(run, &self.0.holder)?;
         let (_, mut state, entries) = self.load(run)?;
-        state.check_request(request).map_err(|refusal| refused(run, refusal))?;
+        state.tick(self.0.clock.now());
+        let checked = state.check_request(request).map_err(|refusal| refused(run, refusal));
+        if checked.is_err() && !state.comes_late(request) {
+            return checked.map(|()| Delivery::Recorded);
+        }
         let (_, redactor) = (BTreeMap::<String, Secret>::new(), Arc::new(Redactor::default()));
         let mut recorder: Recorder<()> = Recorder::new(
             self.0.journal.clone(),
@@ -448,10 +479,12 @@ impl Backend for LocalBackend {
         }
         self.0.journal.release(&lease)?;
         drop(lock);
-        Ok(Delivery::Recorded)
+        checked.map(|()| Delivery::Recorded)
     }
 
     fn look(&self, run: &RunId) -> Result<(Arc<Plan>, RunState), Error> {
-        self.load(run).map(|(plan, state, _)| (plan, state))
+        let (plan, mut state, _) = self.load(run)?;
+        state.tick(self.0.clock.now());
+        Ok((plan, state))
     }
 }

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP as a stream; SIGTSTP (Ctrl-Z) stops the children along with us, and wakes them with us.
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT as a stream; SIGTSTP (Ctrl-Z) stops the children along with us, and wakes them with us.
 
 use std::sync::Arc;
 
@@ -9,10 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// A signal that asks the run to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caught {
-    /// Its number.
+    /// What children are sent, and what our exit code tells of.
     pub(super) number: i32,
     /// Its name.
     pub(super) name: &'static str,
+    /// Whether children get no time to end.
+    pub(super) at_once: bool,
 }
 
 /// Listens; the default action of these signals is off while this lives in the process.
@@ -20,6 +22,7 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    quit: Signal,
     stop: Signal,
     world: Arc<World>,
 }
@@ -31,6 +34,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
             stop: signal(SignalKind::from_raw(Number::TSTP.as_raw()))?,
             world,
         })
@@ -38,11 +42,13 @@ impl Signals {
 
     /// The next signal.
     pub(super) async fn next(&mut self) -> Caught {
+        let caught = |number, name| Caught { number, name, at_once: name == "SIGQUIT" };
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => return Caught { number: 2, name: "SIGINT" },
-                _ = self.terminate.recv() => return Caught { number: 15, name: "SIGTERM" },
-                _ = self.hangup.recv() => return Caught { number: 15, name: "SIGHUP" },
+                _ = self.interrupt.recv() => return caught(2, "SIGINT"),
+                _ = self.terminate.recv() => return caught(15, "SIGTERM"),
+                _ = self.hangup.recv() => return caught(15, "SIGHUP"),
+                _ = self.quit.recv() => return caught(15, "SIGQUIT"),
                 _ = self.stop.recv() => self.suspend(),
             }
         }

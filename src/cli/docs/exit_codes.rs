@@ -21,7 +21,7 @@ const CODES: [(u8, &str, &str); 15] = [
     (30, "a check found that something is not as it should be", "each finding names its remedy"),
     (74, "the journal cannot be read or written", "make room, or mend the disk; nothing that was reported done is lost"),
     (130, "interrupted (SIGINT)", "the same command, or `formula resume`"),
-    (143, "terminated (SIGTERM)", "the same command, or `formula resume`"),
+    (143, "terminated (SIGTERM, SIGHUP, SIGQUIT)", "the same command, or `formula resume`"),
     (137, "killed, by the system's rules (128 + 9): nothing can be said any more", "the same command carries on"),
 ];
 

@@ -106,7 +106,7 @@ impl Shown {
                 "answers": answers(self, ix),
             });
             if let StepState::Waiting { digest, until, rules } = self.state.step(ix) {
-                data["gate"] = json!({ "prompt": story.prompt, "digest": **digest, "until": until });
+                data["gate"] = json!({ "prompt": story.prompt, "digest": **digest, "until": until, "expired": self.state.has_expired(ix) });
                 if !rules.is_free() {
                     data["gate"]["rules"] = json!(**rules);
                 }

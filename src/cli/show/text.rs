@@ -133,11 +133,13 @@ fn details(shown: &Shown, ix: StepIx, style: Style, out: &mut String) -> Result<
         if let Some(proven) = rules.proven() {
             let _ = writeln!(out, "    {}", style.dim(&format!("an approval is proven {}", clean(&proven))));
         }
-        if step.gate == Some(Gate::Approve) {
+        let expired = shown.state.has_expired(ix);
+        if step.gate == Some(Gate::Approve) && !expired {
             let _ = writeln!(out, "    {}", shown.place.command(&format!("formula approve {} {}", shown.record.run, word(&step.id))));
         }
         if let Some(until) = until {
-            let _ = writeln!(out, "    {}", style.dim(&format!("until {}", seconds(*until))));
+            let words = if expired { "expired: nobody approved it until" } else { "until" };
+            let _ = writeln!(out, "    {}", style.dim(&format!("{words} {}", seconds(*until))));
         }
     }
     if let Some(Value::Object(output)) = shown.output(ix)? {

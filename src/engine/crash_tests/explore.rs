@@ -87,19 +87,23 @@ pub(super) fn followers(sim: &Sim, outcome: Outcome) -> Result<Vec<Sim>, Broken>
     let loose = matches!(outcome, Outcome::Stopped | Outcome::Interrupted) && sim.drives < 8;
     // Undos that fail fail so often and no more.
     let again = outcome == Outcome::RollbackIncomplete && sim.drives < 6;
+    let mut answered = Vec::new();
+    if steps().any(|step| waiting(step).is_some()) && sim.memory.errands != 0 {
+        for errand in 0..sim.formula.errands.len() {
+            let mut late = sim.clone();
+            late.now = next.now;
+            if sim.memory.errands & (1 << errand) != 0 && late.answer_late(errand)? {
+                answered.push(late);
+            }
+        }
+        if late.is_none() && !said && !loose && !again {
+            return Ok(answered);
+        }
+    }
     if said || loose || again || late.is_some() {
         next.take_up(false)?;
         next.make(Move::Commit)?;
-        return Ok(vec![next]);
-    }
-    if steps().any(|step| waiting(step).is_some()) && sim.memory.errands != 0 {
-        let mut answered = Vec::new();
-        for errand in 0..sim.formula.errands.len() {
-            let mut next = sim.clone();
-            if sim.memory.errands & (1 << errand) != 0 && next.answer_late(errand)? {
-                answered.push(next);
-            }
-        }
+        answered.push(next);
         return Ok(answered);
     }
     laws::ended(sim, outcome)?;

@@ -118,11 +118,22 @@ pub(super) fn recorded(sim: &mut Sim, event: &Event) -> Result<(), Broken> {
         }
         Event::UndoSucceeded { .. } => sim.memory.past[step.index()].outputs = 0,
         Event::GateDecided { approved, by, .. } => {
-            sim.memory.passed[step.index()] = *approved && (by != "timer" || sim.is_gate(step) == Some(Gate::Wait));
+            let waits = sim.is_gate(step) == Some(Gate::Wait);
+            sim.memory.passed[step.index()] = *approved && (waits || by != "timer" && !is_late(sim, step));
         }
         _ => {}
     }
     Ok(())
+}
+
+/// Whether the time of that gate is over, as it was opened last.
+fn is_late(sim: &Sim, gate: StepIx) -> bool {
+    let id = sim.formula.id(gate);
+    let opened = sim.durable.iter().chain(&sim.pending).rev().find_map(|envelope| match &envelope.event {
+        Event::GateOpened { step, until, .. } if *step == id => Some(*until),
+        _ => None,
+    });
+    opened.flatten().is_some_and(|until| until <= sim.now)
 }
 
 /// A person has a step done again: nothing that rests on it and can be asked is taken for done meanwhile.

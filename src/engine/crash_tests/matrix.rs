@@ -263,6 +263,10 @@ fn gates() -> Vec<Formula> {
         gated(Gate::Approve).ends("denied", 1, Outcome::Held, "o--").with(&answer(false)),
         gated(Gate::Approve).ends("not answered", 1, Outcome::Held, "o--").until(100),
         gated(Gate::Approve).rolling_back().ends("not answered, rolled back", 1, Outcome::RolledBack, "---").until(100),
+        Formula {
+            ends: None,
+            ..gated(Gate::Approve).ends("answered, in time or not", 1, Outcome::Held, "o-?").until(100).with(&answer(true))
+        },
         gated(Gate::Wait).ends("waited", 1, Outcome::Done, "o-o").until(100),
     ]
 }

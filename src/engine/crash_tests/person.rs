@@ -98,6 +98,7 @@ impl Sim {
     /// A person answers although the driver has let go; the next one takes it up. False where the errand does not fit.
     pub(super) fn answer_late(&mut self, errand: usize) -> Result<bool, Broken> {
         let request = self.request(self.formula.errands[errand]);
+        self.state.tick(self.now);
         if !matches!(request, Request::Decide { .. }) || self.state.check_request(&request).is_err() {
             return Ok(false);
         }

@@ -155,7 +155,7 @@ impl Sim {
     }
 
     pub(super) fn record(&mut self, event: Event) -> Result<(), Broken> {
-        let envelope = Envelope { v: 1, run: RunId("R".into()), seq: self.seq() + 1, at: Timestamp(0), event };
+        let envelope = Envelope { v: 1, run: RunId("R".into()), seq: self.seq() + 1, at: self.now, event };
         self.state.take(&envelope).map_err(|corrupt| corrupt.to_string())?;
         laws::recorded(self, &envelope.event)?;
         self.pending.push(Rc::new(envelope));

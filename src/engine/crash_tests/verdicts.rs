@@ -34,7 +34,7 @@ fn thousands(number: u64) -> String {
 }
 
 /// All of them, each with a formula that notices it. The last two are made by the driver of these tests.
-const MISTAKES: [(Mutation, &str); 33] = [
+const MISTAKES: [(Mutation, &str); 34] = [
     (Mutation::IgnoreNeeds, "fan-in"),
     (Mutation::FinallyEarly, "finally"),
     (Mutation::IgnoreSlots, "fan-out"),
@@ -42,6 +42,7 @@ const MISTAKES: [(Mutation, &str); 33] = [
     (Mutation::ForgetItems, "one of three items fails"),
     (Mutation::IgnoreCancel, "cancelled"),
     (Mutation::ApproveLate, "not answered"),
+    (Mutation::AnswerLate, "answered, in time or not"),
     (Mutation::ForgetFailure, "fails before"),
     (Mutation::ForgetTries, "retried in vain"),
     (Mutation::SkipProbe, "Tells, Never, Restore"),

@@ -61,3 +61,40 @@ fn gates_wait_for_a_person_or_for_time() {
     run.decides(&[Command::DecideGate { step: B, approved: true }]);
     run.fold(Event::GateDecided { step: "soak".into(), approved: true, by: "timer".into(), reason: None }).decides(&[ask(C)]);
 }
+
+#[test]
+fn an_approval_after_the_time_of_its_gate_is_a_denial_however_it_got_there() {
+    let opened = Event::GateOpened {
+        step: "ok".into(),
+        prompt: "?".into(),
+        digest: "d".into(),
+        until: Some(Timestamp(100)),
+        approvers: Vec::new(),
+        proof: None,
+        proof_file: None,
+        proof_url: None,
+        proof_token: None,
+    };
+    let mut run = Run::new(1, OnFailure::Hold, vec![step("a", &[]), gate("ok", &[0], Gate::Approve), step("b", &[1])]);
+    run.make(A).fold(opened);
+    let approve = Request::Decide { by: "me".into(), step: "ok".into(), approved: true, reason: None, digest: "d".into() };
+    // Whoever asks is refused, and what is recorded is the denial.
+    let mut late = run.state.clone();
+    assert!(late.check_request(&approve).is_ok() && !late.comes_late(&approve));
+    late.tick(Timestamp(100));
+    assert!(late.check_request(&approve).is_err() && late.comes_late(&approve));
+    let denied = Event::GateDecided { step: "ok".into(), approved: false, by: "timer".into(), reason: Some(NOBODY.into()) };
+    assert_eq!(late.events_for(&approve), [denied]);
+    let verdict = late.verdict(&RunId("R".into()));
+    assert_eq!(verdict.message.as_deref(), Some("nobody approved it in time"));
+    assert_eq!(verdict.next, ["formula resume R", "formula rollback R"]);
+    // Whoever wrote an approval down as the clock struck has written a denial.
+    let event = Event::GateDecided { step: "ok".into(), approved: true, by: "me".into(), reason: None };
+    for (at, goes_on) in [(99, true), (100, false)] {
+        let mut state = run.state.clone();
+        let envelope = Envelope { v: 1, run: RunId("R".into()), seq: state.seq() + 1, at: Timestamp(at), event: event.clone() };
+        state.take(&envelope).unwrap();
+        assert_eq!(matches!(state.step(B), StepState::Done { .. }), goes_on, "{at}");
+        assert_eq!(state.failure().is_none(), goes_on, "{at}");
+    }
+}

@@ -104,3 +104,64 @@ with = { script = "test -e tried || { touch tried; exit 75; }", idempotent = tru
     held.exits(20).stderr_has("↻ flaky  attempt 2 of 3 in").stderr_has("answer it with `formula approve [RUN] asks`");
     assert!(!held.stderr.contains(" settled`"), "nobody can answer what waits for the world:\n{}", held.stderr);
 }
+
+/// A step, a gate with these params, and a step after it.
+fn asking(more: &str) -> String {
+    format!(
+        r#"
+[[steps]]
+id = "first"
+uses = "write-file"
+with = {{ path = "first", content = "" }}
+
+[[steps]]
+id = "sure"
+uses = "approve"
+with = {{ prompt = "Sure?"{more} }}
+
+[[steps]]
+id = "go"
+uses = "write-file"
+with = {{ path = "gone", content = "" }}
+"#
+    )
+}
+
+#[test]
+fn a_gate_that_has_expired_is_approved_by_nobody_and_offered_to_nobody() {
+    let sandbox = Sandbox::new();
+    write_formula(&sandbox, "asks", &asking(r#", expires = "2s""#));
+    run(&sandbox, "asks").run().exits(20);
+    let shown = || formula(&sandbox).args(["show", "--json"]).run().json().remove(0);
+    assert_eq!(shown()["verdict"]["failed_step"], json!(null));
+    let begun = std::time::Instant::now();
+    while shown()["steps"][1]["gate"]["expired"] != json!(true) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{}", shown());
+    }
+    let told = formula(&sandbox).args(["show"]).run();
+    told.stdout_has("expired: nobody approved it until [TIME]");
+    assert!(!told.stdout.contains("formula approve"), "{}", told.stdout);
+    assert_eq!(shown()["verdict"]["message"], json!("nobody approved it in time"));
+    formula(&sandbox).args(["approve"]).run().exits(2).stderr_has("gate `sure` has expired: nobody approved it in time");
+    let log = formula(&sandbox).args(["log", "--json"]).run();
+    let decided = &log.events("gate_decided")[0];
+    assert_eq!((&decided["approved"], &decided["by"]), (&json!(false), &json!("timer")));
+    formula(&sandbox).args(["approve"]).run().exits(2);
+    run(&sandbox, "asks").run().exits(20).stderr_has("gate `sure` is asked again: nobody approved it in time");
+    assert!(!sandbox.work().join("gone").exists());
+}
+
+#[test]
+fn a_denial_is_told_when_the_gate_is_asked_again() {
+    let sandbox = Sandbox::new();
+    write_formula(&sandbox, "asks", &asking(""));
+    run(&sandbox, "asks").run().exits(20);
+    for command in [&["run", "asks"] as &[&str], &["resume"]] {
+        formula(&sandbox).args(["approve", "--deny", "--reason", "not today"]).run().exits(0);
+        let again = formula(&sandbox).args(command.iter().copied()).run();
+        again.exits(20).stderr_has("gate `sure` is asked again: denied by ada: not today");
+    }
+    let answered = run(&sandbox, "asks").args(["--yes"]).run();
+    answered.exits(0);
+    assert!(!answered.stderr.contains("is asked again"), "{}", answered.stderr);
+}

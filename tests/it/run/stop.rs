@@ -1,6 +1,7 @@
 //! Runs that are stopped, killed, cancelled, or met by another one.
 
 use std::fs;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -9,8 +10,10 @@ use serde_json::json;
 use super::{pipe, run, write_formula};
 use crate::support::{Running, Sandbox, formula};
 
+/// Opens a pipe that nobody reads with an error instead of waiting for a reader.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 /// Less than the grace of ten seconds that a step has to end.
-const SOON: Duration = Duration::from_secs(8);
+pub(super) const SOON: Duration = Duration::from_secs(8);
 
 /// Its second step says `ready` and does what `script` says, the first time. Run again it just succeeds.
 fn write_waiting(sandbox: &Sandbox, script: &str) {
@@ -56,7 +59,7 @@ fn assert_resumable(sandbox: &Sandbox) {
 }
 
 /// Whether a process is stopped, as Ctrl-Z stops one.
-fn is_stopped(pid: u32) -> bool {
+pub(super) fn is_stopped(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
 }
@@ -89,6 +92,9 @@ fn signals_end_the_whole_tree_soon_and_the_run_can_be_carried_on() {
     for (signal, code, script) in [
         (Signal::INT, 130, "sh -c 'exec 3<>pipe; echo ready; read line <&3'; :"),
         (Signal::TERM, 143, "sh -c 'exec 3<>pipe; echo ready; read line <&3' & wait"),
+        (Signal::HUP, 143, "sh -c 'exec 3<>pipe; echo ready; read line <&3' & wait"),
+        // No time to end is given to anybody.
+        (Signal::QUIT, 143, "trap '' INT TERM HUP QUIT; sh -c 'exec 3<>pipe; echo ready; read line <&3'; :"),
     ] {
         let sandbox = Sandbox::new();
         pipe(&sandbox, "pipe");
@@ -205,6 +211,115 @@ fn a_cancelled_run_ends_after_what_is_in_flight_and_asked_twice_at_once() {
     // Whether the shell step took effect cannot be known, and it cannot be taken back.
     assert!(running.wait_for_line(|line| line.contains("rolling back")));
     running.finish().exits(23);
+}
+
+#[test]
+fn the_first_cancel_after_a_resume_lets_what_is_in_flight_end() {
+    let sandbox = Sandbox::new();
+    let step = |id: &str| {
+        format!("\n[[steps]]\nid = \"{id}\"\nuses = \"shell\"\nwith = {{ idempotent = true, script = \"echo ready; cat gate\" }}\n")
+    };
+    pipe(&sandbox, "gate");
+    write_formula(&sandbox, "three", &["one", "two", "three"].map(step).concat());
+    for (number, (command, id)) in [(&["run", "three"] as &[&str], "one"), (&["resume"], "two")].into_iter().enumerate() {
+        let mut running = formula(&sandbox).args(command.iter().copied()).args(["-v"]).start();
+        assert!(running.wait_for_line(|line| line.ends_with(&format!("{id} | ready"))), "{:?}", running.finish());
+        formula(&sandbox).args(["cancel"]).run().exits(0);
+        assert!(running.wait_for_line(|line| line.contains("stopping by ada")), "drive {number}");
+        // Whoever was told to stop at once reads no more, and this would wait for ever.
+        let begun = Instant::now();
+        while let Err(error) = fs::OpenOptions::new().write(true).custom_flags(NONBLOCK).open(sandbox.work().join("gate")) {
+            assert!(begun.elapsed() < SOON, "nobody reads: {error}");
+            std::thread::yield_now();
+        }
+        running.finish().exits(21).stderr_has(&format!("✓ {id}"));
+    }
+}
+
+#[test]
+fn the_time_between_ctrl_z_and_fg_counts_for_no_limit() {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "pipe");
+    let body = "\n[[steps]]\nid = \"waits\"\nuses = \"shell\"\ntimeout = \"5s\"\nwith = { idempotent = true, script = \"exec 3<>pipe; echo ready; read line <&3\" }\n";
+    write_formula(&sandbox, "paused", body);
+    let mut running = run(&sandbox, "paused").args(["--timeout", "5s", "-v"]).start();
+    assert!(running.wait_for_line(|line| line.ends_with("waits | ready")), "{:?}", running.finish());
+    running.signal(Signal::TSTP);
+    let begun = Instant::now();
+    while !is_stopped(running.pid()) {
+        assert!(begun.elapsed() < SOON);
+        std::thread::yield_now();
+    }
+    // That this time passes is what is tried.
+    std::thread::sleep(LIMIT + Duration::from_secs(1));
+    running.signal(Signal::CONT);
+    // Two looks of the driver at its limits: only then is the step let go on.
+    let awake = Instant::now();
+    while awake.elapsed() < Duration::from_millis(600) {
+        assert!(sandbox.survivors().len() > 1, "the step is still there");
+        std::thread::yield_now();
+    }
+    fs::write(sandbox.work().join("pipe"), "go\n").expect("the step reads it");
+    let ran = running.finish();
+    ran.exits(0);
+    assert!(!ran.stderr.contains("timeout"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_moved_to_a_session_of_its_own_is_named_at_the_end() {
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "up");
+    pipe(&sandbox, "hold");
+    let script = "setsid sh -c 'echo up >up; read line <hold' >/dev/null 2>&1 &\nread line <up";
+    let body = format!("\n[[steps]]\nid = \"leaves\"\nuses = \"shell\"\nwith = {{ idempotent = true, script = '''{script}''' }}\n");
+    write_formula(&sandbox, "leaves", &body);
+    let ran = run(&sandbox, "leaves").run();
+    let left = sandbox.survivors();
+    let [pid] = left[..] else { panic!("one is left: {left:?}\n{}", ran.stderr) };
+    ran.exits(0).stderr_has(&format!("warning: a process outlived its step: pid {pid}, `sh -c echo up >up; read line <hold`"));
+    ran.stderr_has(&format!("end it with `kill {pid}`"));
+    fs::write(sandbox.work().join("hold"), "go\n").expect("it reads");
+}
+
+#[test]
+fn a_run_that_waits_for_a_lock_can_be_stopped() {
+    let sandbox = Sandbox::new();
+    pipe(&sandbox, "gate");
+    write_waiting(&sandbox, "echo ready; cat gate");
+    let first = start(&sandbox);
+    let second = run(&sandbox, "hello").args(["--wait-lock", "2m"]).start();
+    // Before it listens the signal would just kill it.
+    let listens = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", second.pid())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim().to_owned();
+        u64::from_str_radix(&caught, 16).is_ok_and(|caught| caught & 2 != 0)
+    };
+    let begun = Instant::now();
+    while !listens() {
+        assert!(begun.elapsed() < SOON);
+        std::thread::yield_now();
+    }
+    second.signal(Signal::INT);
+    second.finish().exits(130).stderr_has("stopped by SIGINT while waiting for the lock `workdir`");
+    fs::write(sandbox.work().join("gate"), "").expect("somebody reads it");
+    first.finish().exits(0);
+}
+
+#[test]
+fn a_state_directory_that_others_may_write_to_is_refused_whatever_is_in_it() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, "hello").run().exits(0);
+    let state = sandbox.work().join(".formula");
+    for mode in [0o770, 0o702] {
+        fs::set_permissions(&state, fs::Permissions::from_mode(mode)).expect("it is ours");
+        for command in [&["run", "hello"] as &[&str], &["show"], &["resume"]] {
+            let refused = formula(&sandbox).args(command.iter().copied()).run();
+            refused.exits(74).stderr_has("others may write to it; `chmod 700` it");
+        }
+    }
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    formula(&sandbox).args(["show"]).run().exits(0);
 }
 
 #[test]

@@ -8,8 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
+use rustix::process::Signal;
+use rustix::termios::tcgetattr;
 
-use super::Sandbox;
+use super::{Sandbox, processes};
 
 /// Longer than a question may take to appear.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -66,6 +68,21 @@ impl Terminal {
                 Err(why) => panic!("`{text}` is not shown ({why}):\n{}", self.screen),
             }
         }
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        processes::signal(self.pid(), signal);
+    }
+
+    /// How the terminal is set, in words that can be compared.
+    pub fn modes(&self) -> String {
+        format!("{:?}", tcgetattr(&self.keys).expect("it is a terminal"))
     }
 
     /// Types.

@@ -12,6 +12,7 @@ use super::super::task::{Ended, Key, Report};
 use super::super::values;
 use super::Driver;
 use super::Error;
+use crate::engine::{NOBODY, TIMER};
 use crate::model::{Event, StepIx};
 use crate::plan::Rendered;
 use crate::syntax::duration;
@@ -36,8 +37,8 @@ impl Driver {
             cancel.raise(CancelLevel::Now);
         }
         let (by, reason) = match (approved, self.state.asks_gate(step)) {
-            (true, _) => ("timer", None),
-            (false, false) => ("timer", Some("nobody answered in time")),
+            (true, _) => (TIMER, None),
+            (false, false) => (TIMER, Some(NOBODY)),
             (false, true) => ("probe", Some("it did not say yes in time")),
         };
         let event = Event::GateDecided { step: self.id(step), approved, by: by.into(), reason: reason.map(Into::into) };

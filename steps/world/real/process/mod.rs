@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::drain::Drain;
 use self::stop::Stop;
+use super::clock;
 use crate::world::{Cancel, Command, Exit, Output, PortError, PortResult, Process};
 
 pub(super) use self::group::Group;
@@ -54,7 +55,13 @@ impl RealProcess {
 #[async_trait]
 impl Process for RealProcess {
     fn suspend(&self, stop: bool) {
+        if stop {
+            clock::stopped(true);
+        }
         group::suspend_all(stop);
+        if !stop {
+            clock::stopped(false);
+        }
     }
 
     async fn run(&self, command: &Command, output: &dyn Output, cancel: &Cancel) -> PortResult<Exit> {

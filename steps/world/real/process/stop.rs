@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use super::super::clock;
 use super::Group;
 use crate::world::{CancelLevel, PortError, PortErrorKind, PortResult};
 
@@ -25,6 +26,8 @@ pub(super) struct Stop {
     nested: bool,
     level: CancelLevel,
     phase: Phase,
+    /// How long Ctrl-Z had us stopped when the phase began: the group is stopped with us, and its time does not run.
+    pauses: Duration,
 }
 
 enum Phase {
@@ -40,7 +43,7 @@ enum Phase {
 
 impl Stop {
     pub(super) fn new(group: Group, nested: bool) -> Self {
-        Self { group, nested, level: CancelLevel::None, phase: Phase::Running }
+        Self { group, nested, level: CancelLevel::None, phase: Phase::Running, pauses: Duration::ZERO }
     }
 
     /// The level that was acted on.
@@ -72,7 +75,7 @@ impl Stop {
             _ if self.nested && matches!(self.phase, Phase::Asked { .. }) => self.ask(SIGINT, Instant::now() + LAST_WORD),
             _ if self.nested && matches!(self.phase, Phase::Running) => {
                 self.group.signal(SIGINT);
-                self.phase = Phase::AskedOnce { again_at: Instant::now() + BETWEEN };
+                self.begin(Phase::AskedOnce { again_at: Instant::now() + BETWEEN });
             }
             _ => self.kill(),
         }
@@ -82,18 +85,19 @@ impl Stop {
     pub(super) fn ask(&mut self, signal: i32, kill_at: Instant) {
         if !matches!(self.phase, Phase::Killed { .. }) {
             self.group.signal(signal);
-            let kill_at = if let Phase::Asked { kill_at: before } = self.phase { before.min(kill_at) } else { kill_at };
-            self.phase = Phase::Asked { kill_at };
+            let before = if let Phase::Asked { kill_at: before } = self.phase { before + self.paused() } else { kill_at };
+            self.begin(Phase::Asked { kill_at: before.min(kill_at) });
         }
     }
 
     /// Completes when the group had its time. Never before it was asked.
     pub(super) async fn overdue(&self) {
-        match self.phase {
+        let at = match self.phase {
             Phase::Running => std::future::pending().await,
-            Phase::Asked { kill_at: at } | Phase::AskedOnce { again_at: at } => sleep_until(at).await,
-            Phase::Killed { at } => sleep_until(at + VANISH).await,
-        }
+            Phase::Asked { kill_at: at } | Phase::AskedOnce { again_at: at } => at,
+            Phase::Killed { at } => at + VANISH,
+        };
+        clock::sleep_until(at.into_std(), self.pauses).await;
     }
 
     /// What follows when the group had its time: the kill, or the admission that it does not die.
@@ -114,6 +118,15 @@ impl Stop {
 
     fn kill(&mut self) {
         self.group.kill();
-        self.phase = Phase::Killed { at: Instant::now() };
+        self.begin(Phase::Killed { at: Instant::now() });
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        (self.phase, self.pauses) = (phase, clock::pauses());
+    }
+
+    /// How long we were stopped since the phase began.
+    fn paused(&self) -> Duration {
+        clock::pauses().saturating_sub(self.pauses)
     }
 }
