@@ -50,6 +50,7 @@ use self::app::App;
 use self::failure::{Failure, Outcome};
 use self::root::{Command, Global, Root};
 use self::ui::Ui;
+use crate::report::Ci;
 use crate::syntax::manual as kind;
 
 /// Runs the program with kinds of other crates beside its own; returns the exit code.
@@ -83,7 +84,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     let Global { color, quiet, verbose, .. } = root.global;
-    let ui = Ui::new(color, set("NO_COLOR"), dumb, quiet, verbose);
+    let ui = Ui { ci: Ci::detect(&env), ..Ui::new(color, set("NO_COLOR"), dumb, quiet, verbose) };
     let failure_ui = ui.clone();
     let ended = settle(&root.global, env, ui).and_then(|app| dispatch(&app, root.command));
     ended.unwrap_or_else(|failure| {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use super::failure::Failure;
+use crate::report::Ci;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -33,6 +34,8 @@ pub struct Ui {
     pub quiet: bool,
     /// More: output of steps.
     pub verbose: u8,
+    /// The CI system that reads what we print.
+    pub ci: Option<Ci>,
 }
 
 impl Ui {
@@ -45,12 +48,33 @@ impl Ui {
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         let interactive = err && std::io::stdin().is_terminal();
-        Self { color_out: color(out), color_err: color(err), terminal_out: out, live: err && !dumb && !quiet, interactive, quiet, verbose }
+        Self {
+            color_out: color(out),
+            color_err: color(err),
+            terminal_out: out,
+            live: err && !dumb && !quiet,
+            interactive,
+            quiet,
+            verbose,
+            ci: None,
+        }
     }
 
     /// Data, as it is.
     pub fn out(&self, text: &str) {
         let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+
+    /// Data for people, of which the CI system around us takes nothing for a command.
+    pub fn told(&self, text: &str) {
+        self.out(&self.neutral(text));
+    }
+
+    fn neutral(&self, text: &str) -> String {
+        match self.ci {
+            Some(ci) => text.split_inclusive('\n').map(|line| ci.neutral(line.to_owned())).collect(),
+            None => text.to_owned(),
+        }
     }
 
     /// A line of data.
@@ -69,7 +93,7 @@ impl Ui {
     /// A line for the person.
     pub fn err(&self, text: &str) {
         let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.write_all(b"\n"));
+        let _ = stderr.write_all(self.neutral(text).as_bytes()).and_then(|()| stderr.write_all(b"\n"));
     }
 
     /// A failed command, with what to do now.

@@ -167,7 +167,7 @@ fn settled(app: &App, global: &Global, ui: Ui) -> Result<App, Failure> {
 fn ui(app: &App, global: &Global, color: bool) -> Ui {
     let dumb = app.var("TERM") == Some("dumb");
     let (quiet, verbose) = (global.quiet || app.ui.quiet, global.verbose.max(app.ui.verbose));
-    let fresh = Ui::new(global.color, app.var("NO_COLOR").is_some(), dumb, quiet, verbose);
+    let fresh = Ui { ci: app.ui.ci, ..Ui::new(global.color, app.var("NO_COLOR").is_some(), dumb, quiet, verbose) };
     if color { fresh } else { Ui { color_out: app.ui.color_out, color_err: app.ui.color_err, ..fresh } }
 }
 
