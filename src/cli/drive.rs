@@ -81,6 +81,7 @@ fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, exte
     let plan = Box::new(move |digest: &str| journal.blob(digest).ok());
     let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: app.ui.ci };
     // What draws live lines looks at the environment only.
+    dialoguer::console::set_colors_enabled(style.color);
     dialoguer::console::set_colors_enabled_stderr(style.color);
     match app.ui.ci {
         None if app.ui.live => hub.subscribe("terminal", Box::new(report::Terminal::new(style, extent.steps, extent.over, plan))),

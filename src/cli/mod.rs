@@ -6,6 +6,7 @@ mod answer;
 mod app;
 mod cancel;
 mod check;
+mod complete;
 mod completions;
 mod docs;
 mod doctor;
@@ -134,6 +135,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Graph(args) => graph::graph(app, &args),
         Command::Schema(args) => Ok(schema::schema(app, &args)),
         Command::Completions(args) => Ok(completions::completions(app, &args)),
+        Command::Complete(args) => Ok(complete::complete(app, &args)),
         Command::Man(args) => man::man(app, &args),
         Command::Docs(args) => docs::docs(app, &args),
         Command::Doctor(args) => doctor::doctor(app, &args),

@@ -75,7 +75,8 @@ impl Lines<'_> {
     fn stopping(&self, by: &str, now: bool) -> Line {
         let running = self.view.running();
         let (first, more) = (running.first().map(|step| format!("`{step}`")), running.len().saturating_sub(1));
-        let wait = first.filter(|_| !now).map(|step| if more > 0 { format!("{step} and {more} more") } else { step });
+        let wait =
+            first.filter(|_| !now || by.starts_with("SIG")).map(|step| if more > 0 { format!("{step} and {more} more") } else { step });
         let wait = wait.map_or_else(String::new, |steps| match by {
             "SIGINT" => format!(": up to 10 s for {steps} to end; Ctrl-C again does not wait"),
             "SIGTERM" | "SIGHUP" => format!(": up to 10 s for {steps} to end"),
