@@ -289,7 +289,7 @@ fn completions_know_commands_and_formulas() {
     let offered = |words: &str| {
         let words: Vec<&str> = words.split('|').collect();
         let set = format!(
-            "PATH=\"$1:$PATH\"; shift; . ./completions.bash; COMP_WORDS=(\"$@\"); COMP_CWORD={}; _formula_with_names formula; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            "PATH=\"$1:$PATH\"; shift; . ./completions.bash; COMP_WORDS=(\"$@\"); COMP_CWORD={}; _formula_with_names formula \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             words.len() - 1
         );
         Program::new(&sandbox, "bash").args(["-c", &set, "bash", &bin]).args(words).run().exits(0).stderr_is("").stdout.clone()
