@@ -30,6 +30,8 @@ struct Inner {
     written: u64,
     dropped: u64,
     tail: Vec<u8>,
+    /// What was shown last.
+    end: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -52,6 +54,7 @@ impl AttemptLog {
             written: 0,
             dropped: 0,
             tail: Vec::new(),
+            end: Vec::new(),
             buffer: Vec::new(),
         };
         Self { path, step, redactor, hub, inner: Mutex::new(inner) }
@@ -70,6 +73,9 @@ impl AttemptLog {
         let mut rest = Vec::new();
         inner.stream.finish(&self.redactor, &mut rest);
         self.sink(&mut inner, &rest);
+        if let Some(line) = last_line(&String::from_utf8_lossy(&inner.end)) {
+            self.hub.progress(&ProgressUpdate::Last { step: self.step.clone(), line });
+        }
         if inner.dropped > 0 {
             let tail = std::mem::take(&mut inner.tail);
             let left_out = inner.dropped - tail.len() as u64;
@@ -89,10 +95,8 @@ impl AttemptLog {
             return;
         }
         if !self.hub.is_silent() {
-            // Only the end of a burst is shown; the file has all of it.
-            let shown = &bytes[bytes.len().saturating_sub(LAST)..];
-            let text = String::from_utf8_lossy(shown).into();
-            self.hub.progress(&ProgressUpdate::Output { step: self.step.clone(), text });
+            keep_last(&mut inner.end, bytes, LAST);
+            self.hub.progress(&ProgressUpdate::Output { step: self.step.clone(), text: shown(bytes) });
         }
         let room = usize::try_from(HEAD.saturating_sub(inner.written)).unwrap_or(usize::MAX).min(bytes.len());
         if room > 0 && !inner.failed {
@@ -108,6 +112,21 @@ impl AttemptLog {
             keep_last(&mut inner.tail, &bytes[room..], TAIL);
         }
     }
+}
+
+/// The end of a burst, from the beginning of a line; the file has all of it.
+fn shown(bytes: &[u8]) -> Arc<str> {
+    if bytes.len() <= LAST {
+        return String::from_utf8_lossy(bytes).into();
+    }
+    let end = &bytes[bytes.len() - LAST..];
+    let at = end.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    format!("…\n{}", String::from_utf8_lossy(&end[at..])).into()
+}
+
+/// The last line that says something. Progress in place returns the carriage; of that the last counts.
+fn last_line(text: &str) -> Option<String> {
+    text.rsplit(['\n', '\r']).find(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
 fn keep_last(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
@@ -168,6 +187,15 @@ mod tests {
         log.write(b"-secret\nlast line\n");
         log.finish();
         assert_eq!(std::fs::read_to_string(dir.path().join("run/notify+send.1.log")).unwrap(), "token ***\nlast line\n");
+    }
+
+    #[test]
+    fn the_last_line_is_whole_however_it_came_and_a_burst_is_shown_from_the_beginning_of_a_line() {
+        assert_eq!(last_line("one\npart 1 part 2\n \n").as_deref(), Some("part 1 part 2"));
+        assert_eq!(last_line("\r 10%\r 20%\r").as_deref(), Some(" 20%"));
+        assert_eq!(last_line("\n \n"), None);
+        let burst = format!("{}\nlast\n", "x".repeat(LAST));
+        assert_eq!((&*shown(burst.as_bytes()), &*shown(b"cut in two")), ("…\nlast\n", "cut in two"));
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub fn doctor(app: &App, args: &Args) -> Outcome {
     } else {
         let style = Style { color: app.ui.color_out, ..Style::default() };
         for line in doctor::lines(&report, style, app.ui.terminal_out) {
-            app.ui.line(&line);
+            app.ui.told(&format!("{line}\n"));
         }
         app.ui.status(&doctor::summary(&report));
     }

@@ -1,12 +1,15 @@
 //! Drives a run with somebody watching, and ends with its verdict.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
 use crate::backend::local::LocalBackend;
-use crate::backend::{Backend as _, Drive, Error};
+use crate::backend::{Backend as _, Drive, Error, log_path};
 use crate::engine::{RunState, StepState};
 use crate::journal::{self, Journal, SqliteJournal};
 use crate::model::{Event, Plan, Request, RunId, StepIx, Verdict};
@@ -96,7 +99,7 @@ pub fn drive(
 ) -> Result<Verdict, Failure> {
     let hub = Hub::new();
     subscribe(app, &hub, journal.clone(), show, extent);
-    let backend = app.backend(journal, hub.clone());
+    let backend = app.backend(journal.clone(), hub.clone());
     let runtime = app.runtime()?;
     let ended = runtime.block_on(work(&backend));
     hub.close();
@@ -124,18 +127,43 @@ fn subscribe(app: &App, hub: &Hub, journal: Arc<SqliteJournal>, show: Show, exte
         return;
     }
     let plan = Box::new(move |digest: &str| journal.blob(digest).ok());
-    let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: report::Ci::detect(&app.env) };
-    if app.ui.live {
-        hub.subscribe("terminal", Box::new(report::Terminal::new(style, extent.steps, extent.over, plan)));
-    } else {
-        hub.subscribe("plain", Box::new(report::Plain::new(style, plan)));
+    let style = report::Style { color: app.ui.color_err, verbose: app.ui.verbose, ci: app.ui.ci };
+    // What draws live lines looks at the environment only.
+    dialoguer::console::set_colors_enabled(style.color);
+    dialoguer::console::set_colors_enabled_stderr(style.color);
+    match app.ui.ci {
+        None if app.ui.live => hub.subscribe("terminal", Box::new(report::Terminal::new(style, extent.steps, extent.over, plan))),
+        None => hub.subscribe("plain", Box::new(report::Plain::new(style, plan))),
+        Some(ci) => {
+            let logs = app.state_dir.join("runs");
+            let log = move |run: &RunId, step: &str, attempt| printed(&log_path(&logs.join(run.as_str()), step, attempt));
+            hub.subscribe("plain", Box::new(report::Plain::new(style, plan).in_job(ci, Box::new(log))));
+        }
     }
 }
 
-/// The last line: how the run stands and what to type next. `done` is the word for a run that is done.
+/// Bytes of an attempt's output that the page of a job shows.
+const SHOWN: u64 = 1024 * 1024;
+
+/// What is in a log, of a long one the end.
+fn printed(path: &Path) -> Option<Vec<u8>> {
+    let mut file = File::open(path).ok()?;
+    let over = file.metadata().ok()?.len().saturating_sub(SHOWN);
+    let mut text = if over > 0 { format!("… {over} bytes before are in the log of the step\n").into_bytes() } else { Vec::new() };
+    file.seek(SeekFrom::Start(over)).ok()?;
+    file.read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// The last line: how the run stands and what to type next. `done` is the word for a run that is done. In a CI system, its summary too.
 pub fn end(app: &App, show: Show, mut verdict: Verdict, done: &str) -> Outcome {
     let run = verdict.run.clone().ok_or_else(|| Failure::new(1, "the verdict names no run"))?;
     to_type(app, &mut verdict, show.json || !app.ui.interactive);
+    if let Some(ci) = app.ui.ci {
+        let runs = app.journal()?.map(|journal| journal.runs()).transpose()?.unwrap_or_default();
+        let record = runs.into_iter().find(|record| record.run == run);
+        ci.summarise(&app.env, record.as_ref().map_or("", |record| &record.formula), &run, &verdict);
+    }
     if show.json {
         app.ui.line(&report::verdict_json(&run, &verdict));
     } else if !(app.ui.quiet && verdict.exit == 0) {

@@ -46,7 +46,7 @@ pub fn list(app: &App, args: &Args) -> u8 {
     }
     let rows: Vec<Vec<String>> = all.iter().map(|(listed, content)| row(app, listed, content)).collect();
     for line in columns(&rows) {
-        app.ui.line(&line);
+        app.ui.told(&format!("{line}\n"));
     }
     0
 }

@@ -16,7 +16,7 @@ use crate::backend::{Backend as _, log_path};
 use crate::diagnostic::nearest;
 use crate::journal::{Journal as _, SqliteJournal};
 use crate::model::{Envelope, Event, Plan, RunId};
-use crate::report::{Hub, Json, Plain, Style, Subscriber, clean, verdict_json};
+use crate::report::{Hub, Json, Plain, Style, Subscriber, clean_with_tabs, verdict_json};
 
 /// How often a run that goes on is looked at.
 const POLL: Duration = Duration::from_millis(150);
@@ -136,7 +136,7 @@ fn events(follow: &Follow<'_>, step: Option<&str>, args: &Args) -> Result<(), Fa
     let reader = Box::new(Reader { gone: gone.clone(), ui: follow.app.ui.clone() });
     let journal = follow.journal.clone();
     let plan = Box::new(move |digest: &str| journal.blob(digest).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()));
-    let style = Style { color: follow.app.ui.color_out, verbose: 0, ci: None };
+    let style = Style { color: follow.app.ui.color_out, verbose: 0, ci: follow.app.ui.ci };
     let mut sink: Box<dyn Subscriber> = if args.json { Box::new(Json::to(reader)) } else { Box::new(Plain::to(reader, style, plan)) };
     let mut next = args.since;
     follow.each(|| {
@@ -251,7 +251,7 @@ impl Printed {
 
     fn end(&mut self) {
         if !self.rest.is_empty() {
-            let line = clean(&String::from_utf8_lossy(&std::mem::take(&mut self.rest))) + "\n";
+            let line = clean_with_tabs(&String::from_utf8_lossy(&std::mem::take(&mut self.rest))) + "\n";
             self.ui.wrote(std::io::stdout().lock().write_all(line.as_bytes()));
         }
     }
@@ -261,7 +261,7 @@ impl Printed {
 fn whole_lines(rest: &mut Vec<u8>, bytes: &[u8]) -> String {
     rest.extend_from_slice(bytes);
     let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { return String::new() };
-    let text = String::from_utf8_lossy(&rest[..=end]).lines().map(|line| clean(line) + "\n").collect();
+    let text = String::from_utf8_lossy(&rest[..=end]).lines().map(|line| clean_with_tabs(line) + "\n").collect();
     rest.drain(..=end);
     text
 }

@@ -205,7 +205,7 @@ fn table(app: &App, status: &Status) {
     let rows: Vec<Vec<String>> = std::iter::once(heads.to_vec()).chain(rows).collect();
     if rows.len() > 1 {
         for line in columns(&rows) {
-            app.ui.line(&line);
+            app.ui.told(&format!("{line}\n"));
         }
     }
     app.ui.status(&standing(status));

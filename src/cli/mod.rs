@@ -6,6 +6,7 @@ mod answer;
 mod app;
 mod cancel;
 mod check;
+mod complete;
 mod completions;
 mod docs;
 mod doctor;
@@ -54,6 +55,7 @@ use self::failure::{Failure, Outcome};
 use self::place::Place;
 use self::root::{Command, Global, Root};
 use self::ui::Ui;
+use crate::report::Ci;
 use crate::syntax::manual as kind;
 
 /// Runs the program with kinds of other crates beside its own; returns the exit code.
@@ -93,7 +95,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     let Global { color, quiet, verbose, .. } = root.global;
-    let ui = Ui::new(color, set("NO_COLOR"), dumb, quiet, verbose);
+    let ui = Ui { ci: Ci::detect(&env), ..Ui::new(color, set("NO_COLOR"), dumb, quiet, verbose) };
     let failure_ui = ui.clone();
     let place = Place::of(&root.global);
     let drives = matches!(root.command, Command::Run(_) | Command::Resume(_) | Command::Rollback(_));
@@ -166,6 +168,7 @@ fn dispatch(app: &App, command: Command) -> Outcome {
         Command::Graph(args) => graph::graph(app, &args),
         Command::Schema(args) => Ok(schema::schema(app, &args)),
         Command::Completions(args) => Ok(completions::completions(app, &args)),
+        Command::Complete(args) => Ok(complete::complete(app, &args)),
         Command::Man(args) => man::man(app, &args),
         Command::Docs(args) => docs::docs(app, &args),
         Command::Doctor(args) => doctor::doctor(app, &args),

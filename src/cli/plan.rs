@@ -48,7 +48,7 @@ pub fn plan(app: &App, args: &Args) -> Outcome {
     if options.json {
         app.ui.line(&data.to_string());
     } else {
-        app.ui.out(&text(&app.ui, &plan, &preview));
+        app.ui.told(&text(&app.ui, &plan, &preview));
     }
     Ok(if preview.is_blocked() { 11 } else { 0 })
 }

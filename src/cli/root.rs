@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::ui::ColorChoice;
 use super::{
-    answer, cancel, check, completions, docs, doctor, explain, fmt, graph, list, log, lsp, man, migrate, new, plan, prune, resume,
-    rollback, run, runs, schema, show, steps, test,
+    answer, cancel, check, complete, completions, docs, doctor, explain, fmt, graph, list, log, lsp, man, migrate, new, plan, prune,
+    resume, rollback, run, runs, schema, show, steps, test,
 };
 
 /// Runs formulas: TOML files whose steps form a DAG. Every step is written down before and after it; after any failure or crash the same
@@ -67,6 +67,8 @@ pub enum Command {
     Schema(schema::Args),
     Lsp(lsp::Args),
     Completions(completions::Args),
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Args),
     Man(man::Args),
     Docs(docs::Args),
     Migrate(migrate::Args),

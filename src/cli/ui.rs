@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::failure::Failure;
 use super::prompt::{self, Came};
+use crate::report::Ci;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -37,6 +38,8 @@ pub struct Ui {
     pub verbose: u8,
     /// Why data could not be written. That nobody reads any more is no reason.
     pub lost: Arc<OnceLock<String>>,
+    /// The CI system that reads what we print.
+    pub ci: Option<Ci>,
 }
 
 impl Ui {
@@ -51,12 +54,24 @@ impl Ui {
         let interactive = err && std::io::stdin().is_terminal();
         let live = err && !dumb && !quiet;
         let lost = Arc::default();
-        Self { color_out: color(out), color_err: color(err), terminal_out: out, live, interactive, quiet, verbose, lost }
+        Self { color_out: color(out), color_err: color(err), terminal_out: out, live, interactive, quiet, verbose, lost, ci: None }
     }
 
     /// Data, as it is.
     pub fn out(&self, text: &str) {
         self.wrote(std::io::stdout().write_all(text.as_bytes()));
+    }
+
+    /// Data for people, of which the CI system around us takes nothing for a command.
+    pub fn told(&self, text: &str) {
+        self.out(&self.neutral(text));
+    }
+
+    fn neutral(&self, text: &str) -> String {
+        match self.ci {
+            Some(ci) => text.split_inclusive('\n').map(|line| ci.neutral(line.to_owned())).collect(),
+            None => text.to_owned(),
+        }
     }
 
     /// A line of data.
@@ -90,7 +105,7 @@ impl Ui {
     /// A line for the person.
     pub fn err(&self, text: &str) {
         let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.write_all(b"\n"));
+        let _ = stderr.write_all(self.neutral(text).as_bytes()).and_then(|()| stderr.write_all(b"\n"));
     }
 
     /// A failed command, with what to do now.

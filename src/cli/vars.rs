@@ -8,11 +8,14 @@ use clap::builder::StyledStr;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
 use super::app::App;
 use super::failure::Failure;
 use super::load;
 use super::root::{Global, Root};
 use super::ui::Ui;
+use crate::diagnostic::nearest;
 use crate::model::{Formula, VarDecl, VarType};
 use crate::plan::Given;
 
@@ -101,10 +104,12 @@ pub fn parse(app: &App, verb: &'static str, words: &[OsString]) -> Result<Option
         app.ui.out(&command.render_long_help().to_string());
         return Ok(None);
     }
+    let known: Vec<String> = command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect();
     let matches = command.try_get_matches_from(std::iter::once(OsStr::new("formula")).chain(words)).map_err(|error| {
         let text = error.to_string();
-        Failure::usage(text.trim_start_matches("error: ").trim_end().to_owned())
-            .hint(format!("`formula {verb} {name} --help` lists its flags"))
+        let failure = Failure::usage(text.trim_start_matches("error: ").trim_end().to_owned());
+        let failure = nearest_flag(&error, &known).into_iter().fold(failure, Failure::hint);
+        failure.hint(format!("`formula {verb} {name} --help` lists its flags"))
     })?;
     let given = given(app, &formula, &matches)?;
     let global = Global::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string()))?;
@@ -128,6 +133,21 @@ pub fn without_formula(app: &App, verb: &'static str, words: &[OsString]) -> Res
     let color = matches.value_source("color") == Some(ValueSource::CommandLine);
     let app = settled(app, &global, ui(app, &global, color))?;
     Ok((app, matches.get_one::<String>("NAME").cloned(), options(&matches)))
+}
+
+/// The flag that a misspelt one may have meant.
+fn nearest_flag(error: &clap::Error, known: &[String]) -> Option<String> {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)
+    else {
+        return None;
+    };
+    // clap has an idea of its own.
+    if error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    let wrong = wrong.trim_start_matches('-').split('=').next()?.replace('_', "-");
+    let near = nearest(&wrong, known.iter().map(String::as_str))?;
+    Some(format!("did you mean `--{near}`?"))
 }
 
 /// Where the formula's name stands: the first word that is neither a flag nor a flag's value.
@@ -170,7 +190,7 @@ fn ui(app: &App, global: &Global, color: bool) -> Ui {
     let dumb = app.var("TERM") == Some("dumb");
     let (quiet, verbose) = (global.quiet || app.ui.quiet, global.verbose.max(app.ui.verbose));
     let fresh = Ui::new(global.color, app.var("NO_COLOR").is_some(), dumb, quiet, verbose);
-    let fresh = Ui { lost: app.ui.lost.clone(), ..fresh };
+    let fresh = Ui { lost: app.ui.lost.clone(), ci: app.ui.ci, ..fresh };
     if color { fresh } else { Ui { color_out: app.ui.color_out, color_err: app.ui.color_err, ..fresh } }
 }
 
@@ -180,6 +200,27 @@ pub const VERBS: [&str; 3] = ["run", "plan", "graph"];
 /// The help of one of them without a formula, at that width.
 pub fn help_of(verb: &'static str, width: usize) -> String {
     command(verb, None).term_width(width).render_long_help().to_string()
+}
+
+/// The whole command line, with the options of the commands that read theirs with a formula in hand: for pages and completions.
+pub fn described() -> Command {
+    VERBS.into_iter().fold(Root::command(), |root, verb| {
+        root.mut_subcommand(verb, |short| {
+            let name = Arg::new("NAME").help("Name or path of the formula; its vars are flags");
+            let about = short.get_about().cloned().unwrap_or_default();
+            let long_about = short.get_long_about().cloned().unwrap_or_default();
+            let options = command(verb, None);
+            let options = options.get_arguments().filter(|arg| !arg.is_global_set()).cloned();
+            Command::new(verb).about(about).long_about(long_about).arg(name).args(options)
+        })
+    })
+}
+
+/// The flags of a formula's vars, with what they are for.
+pub fn flags(verb: &'static str, formula: &Formula) -> Vec<(String, String)> {
+    let ours = |arg: &&Arg| arg.get_id().as_str().starts_with("var:");
+    let told = |arg: &Arg| Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string).unwrap_or_default()));
+    command(verb, Some(formula)).get_arguments().filter(ours).filter_map(told).collect()
 }
 
 fn command(verb: &'static str, formula: Option<&Formula>) -> Command {
@@ -216,8 +257,15 @@ fn command(verb: &'static str, formula: Option<&Formula>) -> Command {
     let about = match formula {
         Some(formula) => {
             command = command.next_help_heading("Vars");
-            for (name, var) in &formula.vars {
-                command = var_args(command, &shared, name, var);
+            let taken: Vec<String> =
+                command.get_arguments().chain(shared.get_arguments()).filter_map(Arg::get_long).map(str::to_owned).collect();
+            let (named, hidden): (Vec<_>, Vec<_>) = formula.vars.iter().partition(|(name, _)| !taken.contains(&name.replace('_', "-")));
+            for (name, var) in named {
+                command = var_args(command, name, var);
+            }
+            if !hidden.is_empty() {
+                let lines = hidden.iter().map(|(name, _)| format!("\n  --set {name}=VALUE"));
+                command = command.after_help(format!("Vars called like an option have no flag of their own:{}", lines.collect::<String>()));
             }
             formula.description.clone().into()
         }
@@ -232,12 +280,8 @@ pub fn is_option(long: &str) -> bool {
 }
 
 /// The flag, or flags, of one var.
-fn var_args(command: Command, shared: &Command, name: &str, var: &VarDecl) -> Command {
+fn var_args(command: Command, name: &str, var: &VarDecl) -> Command {
     let long = name.replace('_', "-");
-    // A var called like an option is given with `--set`.
-    if command.get_arguments().chain(shared.get_arguments()).any(|arg| arg.get_long() == Some(long.as_str())) {
-        return command;
-    }
     let id = format!("var:{name}");
     let arg = Arg::new(id.clone()).long(long.clone()).help(help(var));
     if var.ty == VarType::Bool {

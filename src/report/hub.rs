@@ -24,6 +24,13 @@ pub enum ProgressUpdate {
         /// The text; lossy UTF-8, split at line ends where there are any.
         text: Arc<str>,
     },
+    /// The last line of a step's output, once no more comes. Not lost where other progress is.
+    Last {
+        /// The step.
+        step: Arc<str>,
+        /// The line, redacted; not empty.
+        line: String,
+    },
     /// Where a step is.
     Step {
         /// The step.
@@ -91,8 +98,9 @@ impl Hub {
 
     /// Hands on progress, unless the subscriber is behind.
     pub fn progress(&self, update: &ProgressUpdate) {
+        let needed = matches!(update, ProgressUpdate::Last { .. });
         for line in self.lock().iter() {
-            if line.pending.load(Ordering::Relaxed) < QUEUE {
+            if needed || line.pending.load(Ordering::Relaxed) < QUEUE {
                 line.pending.fetch_add(1, Ordering::Relaxed);
                 let _ = line.sender.send(Message::Progress(update.clone()));
             }
@@ -149,7 +157,7 @@ mod tests {
     }
 
     struct Gather {
-        seen: Arc<Mutex<(Vec<u64>, usize)>>,
+        seen: Arc<Mutex<(Vec<u64>, usize, bool)>>,
         gate: Option<std::sync::mpsc::Receiver<()>>,
         panic_at: u64,
     }
@@ -162,8 +170,10 @@ mod tests {
             assert!(envelope.seq != self.panic_at, "asked to");
             self.seen.lock().unwrap().0.push(envelope.seq);
         }
-        fn progress(&mut self, _: &ProgressUpdate) {
-            self.seen.lock().unwrap().1 += 1;
+        fn progress(&mut self, update: &ProgressUpdate) {
+            let mut seen = self.seen.lock().unwrap();
+            seen.1 += 1;
+            seen.2 |= matches!(update, ProgressUpdate::Last { .. });
         }
     }
 
@@ -178,14 +188,15 @@ mod tests {
         for _ in 0..10_000 {
             hub.progress(&ProgressUpdate::Output { step: "a".into(), text: "x".into() });
         }
+        hub.progress(&ProgressUpdate::Last { step: "a".into(), line: "the end".into() });
         for seq in 2..=1_000 {
             hub.event(&envelope(seq));
         }
         open.send(()).unwrap();
         hub.close();
-        let (events, progress) = slow.lock().unwrap().clone();
+        let (events, progress, last) = slow.lock().unwrap().clone();
         assert_eq!(events, (1..=1_000).collect::<Vec<_>>());
-        assert!((1..=QUEUE).contains(&progress), "{progress}");
+        assert!((1..=QUEUE + 1).contains(&progress) && last, "{progress}");
         assert_eq!(panicking.lock().unwrap().0, [1]);
     }
 }

@@ -2,7 +2,7 @@
 
 use formula_steps::contract::{Class, Probe};
 
-use super::style::{Style, clean, duration};
+use super::style::{Style, duration};
 use super::view::View;
 use crate::model::{Envelope, Event, Outcome, Payload, ProbeReason, SettleAnswer, Timestamp};
 
@@ -54,7 +54,7 @@ impl Lines<'_> {
             Event::StepSettled { step, answer, by, reason, .. } => vec![self.settled(step, *answer, by, reason)],
             Event::GateOpened { step, prompt, until, .. } => self.gate(step, prompt, *until, envelope),
             Event::GateDecided { step, approved, by, .. } => vec![self.decided(step, *approved, by)],
-            Event::CancelRequested { by, .. } => vec![Line::End(format!("{} by {by}", self.style.warn("stopping")))],
+            Event::CancelRequested { by, now } => vec![self.stopping(by, *now)],
             Event::RollbackRequested { by, .. } if by == "formula" => {
                 vec![Line::End(format!("{} as the formula says: on_failure = \"rollback\"", self.style.warn("rolling back")))]
             }
@@ -71,6 +71,20 @@ impl Lines<'_> {
         }
     }
 
+    /// Who stops the run, what is waited for, and how not to wait.
+    fn stopping(&self, by: &str, now: bool) -> Line {
+        let running = self.view.running();
+        let (first, more) = (running.first().map(|step| format!("`{step}`")), running.len().saturating_sub(1));
+        let wait =
+            first.filter(|_| !now || by.starts_with("SIG")).map(|step| if more > 0 { format!("{step} and {more} more") } else { step });
+        let wait = wait.map_or_else(String::new, |steps| match by {
+            "SIGINT" => format!(": up to 10 s for {steps} to end; Ctrl-C again does not wait"),
+            "SIGTERM" | "SIGHUP" => format!(": up to 10 s for {steps} to end"),
+            _ => format!(": once {steps} has ended; `formula cancel` again does not wait"),
+        });
+        Line::End(format!("{} by {by}{wait}", self.style.warn("stopping")))
+    }
+
     fn took(&self, step: &str, now: Timestamp) -> String {
         self.view.elapsed(step, now).map_or_else(String::new, |millis| format!("  {}", self.style.dim(&duration(millis))))
     }
@@ -82,21 +96,20 @@ impl Lines<'_> {
 
     fn succeeded(&self, step: &str, now: Timestamp) -> Line {
         let change = self.view.steps.get(step).and_then(|view| view.change.as_deref());
-        let change = change.map_or_else(String::new, |change| format!("  {}", clean(change)));
+        let change = change.map_or_else(String::new, |change| format!("  {}", self.style.clean(change)));
         Line::End(format!("{} {step}{}{change}", self.style.good("✓"), self.took(step, now)))
     }
 
     fn probed(&self, step: &str, probe: &Probe<Payload, Payload>, reason: ProbeReason) -> Vec<Line> {
         let line = match (probe, reason) {
             (Probe::Present { .. }, ProbeReason::Ready) => format!("{} {step}  {}", self.style.good("="), self.style.dim("already so")),
-            (Probe::Present { .. }, ProbeReason::InDoubt) => {
-                format!("{} {step}  it was done before the run was cut off", self.style.good("✓"))
-            }
+            // By what the run did before it was cut off, or by a person after it failed: only the world is known.
+            (Probe::Present { .. }, ProbeReason::InDoubt) => format!("{} {step}  found done", self.style.good("✓")),
             (Probe::Diverged { expected, found }, _) => {
-                format!("{} {step}  found {}, expected {}", self.style.bad("✗"), clean(found), clean(expected))
+                format!("{} {step}  found {}, expected {}", self.style.bad("✗"), self.style.clean(found), self.style.clean(expected))
             }
             (Probe::Unknown { reason: why }, ProbeReason::InDoubt) => {
-                format!("{} {step}  cannot tell whether it was done: {}", self.style.warn("?"), clean(why))
+                format!("{} {step}  cannot tell whether it was done: {}", self.style.warn("?"), self.style.clean(why))
             }
             _ => return Vec::new(),
         };
@@ -105,30 +118,31 @@ impl Lines<'_> {
 
     fn failed(&self, step: &str, class: Class, message: &str, hint: Option<&str>, now: Timestamp) -> Vec<Line> {
         let mut rows = message.lines();
-        let first = clean(rows.next().unwrap_or_default());
+        let first = self.style.clean(rows.next().unwrap_or_default());
+        let mut rows: Vec<&str> = rows.collect();
+        if self.view.steps.get(step).is_some_and(|view| view.has_shown(&rows)) {
+            rows.clear();
+        }
         let mut lines = vec![Line::End(format!(
             "{} {step}  {}{}",
             self.style.bad("✗"),
             self.style.bad(&format!("{}: {first}", class.as_str())),
             self.took(step, now)
         ))];
-        lines.extend(rows.map(|row| Line::End(format!("    {}", clean(row)))));
+        lines.extend(rows.into_iter().map(|row| Line::End(format!("    {}", self.style.clean(row)))));
         lines.extend(self.hint(hint));
-        if let Some(ci) = self.style.ci {
-            lines.push(Line::End(ci.annotation(step, message)));
-        }
         lines
     }
 
     fn undo_failed(&self, step: &str, class: Class, message: &str, hint: Option<&str>) -> Vec<Line> {
-        let text = format!("could not be taken back ({}): {}", class.as_str(), clean(message));
+        let text = format!("could not be taken back ({}): {}", class.as_str(), self.style.clean(message));
         let mut lines = vec![Line::End(format!("{} {step}  {}", self.style.bad("✗"), self.style.bad(&text)))];
         lines.extend(self.hint(hint));
         lines
     }
 
     fn hint(&self, hint: Option<&str>) -> Option<Line> {
-        hint.map(|hint| Line::End(format!("    {} {}", self.style.paint("hint:", "36"), clean(hint))))
+        hint.map(|hint| Line::End(format!("    {} {}", self.style.paint("hint:", "36"), self.style.clean(hint))))
     }
 
     fn retry(&self, step: &str, attempt: u32, wait: u64) -> Line {
@@ -143,13 +157,13 @@ impl Lines<'_> {
             SettleAnswer::Adopt => "taken as it is",
             SettleAnswer::Skip => "left out",
         };
-        Line::End(format!("{} {step}  {what} by {by}: {}", self.style.warn("!"), clean(reason)))
+        Line::End(format!("{} {step}  {what} by {by}: {}", self.style.warn("!"), self.style.clean(reason)))
     }
 
     fn gate(&self, step: &str, prompt: &str, until: Option<Timestamp>, envelope: &Envelope) -> Vec<Line> {
         let until = until.map_or_else(String::new, |until| format!("  {}", self.style.dim(&format!("until {until}"))));
         let gate = self.view.outline.find(step).and_then(|fact| fact.gate);
-        let mut lines = vec![Line::End(format!("{} {step}  {}{until}", self.style.warn("?"), clean(prompt)))];
+        let mut lines = vec![Line::End(format!("{} {step}  {}{until}", self.style.warn("?"), self.style.clean(prompt)))];
         if gate != Some(crate::model::Gate::Wait) {
             lines.push(Line::End(format!("    answer it with `formula approve {} {step}`", envelope.run)));
         }

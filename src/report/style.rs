@@ -38,11 +38,42 @@ impl Style {
     pub fn bold(self, text: &str) -> String {
         self.paint(text, "1")
     }
+    /// Foreign text, as [`clean`], that cannot speak to the CI system around us either.
+    pub fn clean(self, text: &str) -> String {
+        let text = clean(text);
+        match self.ci {
+            Some(ci) => ci.neutral(text),
+            None => text,
+        }
+    }
 }
 
-/// Foreign text for a terminal: control characters and escape sequences are taken out, so that a log cannot move the cursor, set the title,
-/// or speak to the CI system. Tabs stay.
+/// Columns from one tab stop to the next.
+const TAB: usize = 8;
+
+/// Foreign text for a terminal: control characters and escape sequences are taken out, so that a log cannot move the cursor or set the
+/// title. Tabs become spaces: where one ends depends on where its text is shown, which whoever counts the columns of a line cannot know.
 pub fn clean(text: &str) -> String {
+    let text = clean_with_tabs(text);
+    if !text.contains('\t') {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + TAB);
+    let mut column = 0;
+    for c in text.chars() {
+        let width = if c == '\t' { TAB - column % TAB } else { 1 };
+        if c == '\t' {
+            out.extend(std::iter::repeat_n(' ', width));
+        } else {
+            out.push(c);
+        }
+        column += width;
+    }
+    out
+}
+
+/// As [`clean`], but tabs stay: for text that is printed as it came and may be copied.
+pub fn clean_with_tabs(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -53,9 +84,6 @@ pub fn clean(text: &str) -> String {
             c if c.is_control() => {}
             c => out.push(c),
         }
-    }
-    if out.trim_start().starts_with("::") || out.contains("##[") {
-        out = out.replace("::", ":\u{200b}:").replace("##[", "#\u{200b}#[");
     }
     out
 }
@@ -99,12 +127,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_cannot_command_terminal_or_ci() {
-        assert_eq!(clean("a\u{1b}[31mred\u{1b}[0m\u{1b}]0;title\u{7}b\r\u{8}\u{9b}2Jc\u{1b}Pq\u{1b}\\d\te"), "aredbcd\te");
-        assert_eq!(clean("::error::x"), ":\u{200b}:error:\u{200b}:x");
-        assert_eq!(clean("##[group]"), "#\u{200b}#[group]");
-        assert_eq!(clean("a::b is fine"), "a::b is fine");
+    fn foreign_text_cannot_command_a_terminal() {
+        assert_eq!(clean("a\u{1b}[31mred\u{1b}[0m\u{1b}]0;title\u{7}b\r\u{8}\u{9b}2Jc\u{1b}Pq\u{1b}\\d"), "aredbcd");
         assert_eq!(clean("cut \u{1b}]0;open"), "cut ");
+        assert_eq!(clean("\ta\tb"), "        a       b");
+        assert_eq!(clean_with_tabs("\ta\u{1b}[0m\tb"), "\ta\tb");
+    }
+
+    #[test]
+    fn foreign_text_cannot_command_a_ci_system_and_is_left_alone_where_there_is_none() {
+        let (here, ci) = (Style::default(), Style { ci: Some(Ci), ..Style::default() });
+        assert_eq!(ci.clean("::error::x"), ":\u{200b}:error:\u{200b}:x");
+        assert_eq!(ci.clean("##[group]"), "#\u{200b}#[group]");
+        assert_eq!(ci.clean("a::b is fine"), "a::b is fine");
+        assert_eq!(here.clean("::error::x ##[group]"), "::error::x ##[group]");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::lines::sign;
-use super::style::{Style, clean};
+use super::style::Style;
 use crate::model::{Outcome, RunId, Verdict};
 
 /// The last line of `--json`.
@@ -33,7 +33,8 @@ pub fn verdict_lines(run: &RunId, verdict: &Verdict, done: &str, style: Style) -
     if verdict.exit != 0
         && let Some(step) = &verdict.failed_step
     {
-        let message = verdict.message.as_deref().and_then(|message| message.lines().next()).map(clean).unwrap_or_default();
+        let message =
+            verdict.message.as_deref().and_then(|message| message.lines().next()).map(|line| style.clean(line)).unwrap_or_default();
         let class = verdict.class.map_or_else(String::new, |class| format!(" ({})", class.as_str()));
         lines.push(format!("  at step `{step}`{class}: {message}"));
     }

@@ -1,11 +1,12 @@
 //! What screens need to know of a run, folded from its envelopes once for all of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use formula_steps::contract::{Class, Probe};
 
 use super::FindPlan;
 use super::outline::Outline;
+use super::style::clean;
 use crate::model::{Envelope, Event, Outcome, Payload, RunId, Timestamp};
 
 /// A step as a screen shows it.
@@ -19,6 +20,36 @@ pub struct StepView {
     pub change: Option<String>,
     /// Whether it failed last.
     pub failed: Option<Class>,
+    /// Whether an attempt or its undo is in flight.
+    pub running: bool,
+    /// The last lines of its output that were shown as they came.
+    pub printed: VecDeque<String>,
+}
+
+/// Lines of output that are remembered as shown: more than a failure quotes.
+const PRINTED: usize = 64;
+/// Characters that a failure quotes of a line.
+const QUOTED: usize = 200;
+
+impl StepView {
+    /// Remembers that those lines were shown.
+    pub fn print(&mut self, lines: &[String]) {
+        self.printed.extend(lines.iter().map(|line| quoted(line)).filter(|line| !line.is_empty()));
+        let over = self.printed.len().saturating_sub(PRINTED);
+        self.printed.drain(..over);
+    }
+
+    /// Whether those lines are the last that were shown.
+    pub fn has_shown(&self, lines: &[&str]) -> bool {
+        let shown = self.printed.iter().rev();
+        lines.len() <= self.printed.len() && lines.iter().rev().zip(shown).all(|(line, shown)| quoted(line) == *shown)
+    }
+}
+
+/// A line as a failure quotes it.
+fn quoted(line: &str) -> String {
+    let line: String = line.trim_end().chars().take(QUOTED).collect();
+    clean(&line)
 }
 
 /// A run as a screen shows it.
@@ -75,9 +106,20 @@ impl View {
             Event::AttemptSucceeded { step, .. } | Event::StepSkipped { step, .. } => {
                 self.over += 1;
                 self.step(step).failed = None;
+                self.step(step).running = false;
             }
-            Event::AttemptFailed { step, class, .. } => self.step(step).failed = Some(*class),
-            Event::UndoStarted { step } => self.step(step).since = Some(envelope.at),
+            Event::AttemptFailed { step, class, .. } => {
+                self.step(step).failed = Some(*class);
+                self.step(step).running = false;
+            }
+            Event::AttemptWithdrawn { step, .. } | Event::UndoSucceeded { step } | Event::UndoFailed { step, .. } => {
+                self.step(step).running = false;
+            }
+            Event::UndoStarted { step } => {
+                let view = self.step(step);
+                (view.since, view.running) = (Some(envelope.at), true);
+                view.printed.clear();
+            }
             Event::RunFinished { outcome, .. } => self.outcome = Some(*outcome),
             _ => {}
         }
@@ -121,5 +163,14 @@ impl View {
         let view = self.step(step);
         view.attempt = attempt;
         view.since = Some(at);
+        view.running = true;
+        view.printed.clear();
+    }
+
+    /// The steps that are in flight, by name.
+    pub fn running(&self) -> Vec<&str> {
+        let mut running: Vec<&str> = self.steps.iter().filter(|(_, step)| step.running).map(|(id, _)| id.as_str()).collect();
+        running.sort_unstable();
+        running
     }
 }

@@ -288,6 +288,23 @@ fn completions_know_commands_and_formulas() {
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_formula")).parent().expect("a folder").to_string_lossy().into_owned();
     let ran = Program::new(&sandbox, "bash").args(["-c", asked, "bash", &bin]).run();
     ran.exits(0).stderr_is("").stdout_is("note\n");
+    let offered = |words: &str| {
+        let words: Vec<&str> = words.split('|').collect();
+        let set = format!(
+            "PATH=\"$1:$PATH\"; shift; . ./completions.bash; COMP_WORDS=(\"$@\"); COMP_CWORD={}; _formula_with_names formula \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.len() - 1
+        );
+        Program::new(&sandbox, "bash").args(["-c", &set, "bash", &bin]).args(words).run().exits(0).stderr_is("").stdout.clone()
+    };
+    assert_eq!(offered("formula|run|note|--t"), "--timeout\n--text\n");
+    assert_eq!(offered("formula|plan|--outp"), "--output\n");
+    assert_eq!(offered("formula|steps|git-t"), "git-tag\n");
+    assert_eq!(offered("formula|explain|F0101"), "F0101\n");
+    assert!(!offered("formula|run|").contains('['));
+    formula(&sandbox).args(["run", "note", "--text", "x"]).run().exits(20);
+    let run = ask(&sandbox, "__complete runs").stdout.split('\t').next().expect("an id").to_owned();
+    assert!(offered("formula|show|").lines().any(|word| word == run));
+    assert_eq!(offered(&format!("formula|log|{run}|publ")), "publish\n");
 }
 
 #[test]
@@ -295,6 +312,14 @@ fn the_manual_has_a_page_for_the_program_and_one_for_each_command() {
     let sandbox = Sandbox::in_memory();
     ask(&sandbox, "man").exits(0).stdout_has(".TH formula 1").stdout_has("formula\\-rollback");
     ask(&sandbox, "man rollback").exits(0).stdout_has(".TH formula-rollback 1").stdout_has("\\-\\-to");
+    for verb in ["run", "plan", "graph"] {
+        ask(&sandbox, &format!("man {verb}"))
+            .exits(0)
+            .stdout_has("\\-\\-set")
+            .stdout_has(".SH \"EXIT STATUS\"")
+            .stdout_has("FORMULA_STATE_DIR");
+    }
+    ask(&sandbox, "man run").stdout_has("\\-\\-wait\\-lock").stdout_has("\\-\\-plan");
     ask(&sandbox, "man dcos").exits(2);
 }
 

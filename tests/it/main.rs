@@ -26,6 +26,7 @@ mod release_faults;
 mod release_kill;
 mod run;
 mod schema;
+mod shown;
 mod support;
 mod support_works;
 mod told;

@@ -41,7 +41,9 @@ fn logged_runs(state: &Path) -> Vec<String> {
 fn hello_says_what_it_does_step_by_step() {
     let sandbox = Sandbox::new();
     let ran = run(&sandbox, "hello").args(["--name", "Ada"]).run();
-    let steps = ["compose", "say", "done"].map(|step| format!("[TIME] ▸ {step}\n[TIME] ✓ {step}  [DURATION]\n")).concat();
+    let steps = [("compose", ""), ("say", "  Hello, Ada!"), ("done", "  That was run [RUN]. Look at it again with: formula show")]
+        .map(|(step, last)| format!("[TIME] ▸ {step}\n[TIME] ✓ {step}  [DURATION]{last}\n"));
+    let steps = steps.concat();
     ran.exits(0).stdout_is("").stderr_is(&format!("[TIME] run hello [RUN]\n{steps}✓ done: nothing was changed run [RUN]\n"));
     let told = run(&sandbox, "hello").args(["--name", "Ada", "--fresh", "-v"]).run();
     told.exits(0).stdout_is("").stderr_has("say | Hello, Ada!");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Every code with its meaning and what to do.
-const CODES: [(u8, &str, &str); 15] = [
+pub const CODES: [(u8, &str, &str); 15] = [
     (0, "done; `changed` in the verdict says whether anything was needed", "nothing"),
     (1, "a defect of this program, or an error nobody foresaw", "`formula log --json` has what led to it; report it"),
     (2, "the command line is wrong, or what was asked does not fit the run", "read the hint; `formula COMMAND --help`"),

@@ -4,6 +4,7 @@ mod cli;
 mod diagnostics;
 mod events;
 mod exit_codes;
+pub use exit_codes::CODES as EXIT_CODES;
 mod kinds;
 mod runbook;
 mod runbooks;

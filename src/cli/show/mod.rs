@@ -66,7 +66,7 @@ pub fn show(app: &App, args: &Args) -> Outcome {
     if args.json {
         app.ui.line(&shown.data(&entries)?.to_string());
     } else {
-        app.ui.out(&text::text(&app.ui, &shown)?);
+        app.ui.told(&text::text(&app.ui, &shown)?);
     }
     Ok(0)
 }

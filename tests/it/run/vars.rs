@@ -97,3 +97,13 @@ fn shared_flags_may_stand_anywhere() {
     assert!(sandbox.read("deeper/out.json").contains("\"y\"") && sandbox.work().join("deeper/.formula").exists());
     assert!(!sandbox.read("out.json").contains("\"y\""));
 }
+
+#[test]
+fn a_misspelt_flag_gets_the_nearest_and_a_var_called_like_an_option_is_told() {
+    let sandbox = takes();
+    for (typed, meant) in [("--two_words", "--two-words"), ("--coutn", "--count"), ("--namse", "--names")] {
+        run(&sandbox, "takes").args([typed, "3"]).run().exits(2).stderr_has(meant);
+    }
+    write_formula(&sandbox, "named", &TAKES.replace("[vars.text]", "[vars.json]\ndefault = \"\"\n\n[vars.text]"));
+    run(&sandbox, "named").args(["--help"]).run().exits(0).stdout_has("have no flag of their own:\n  --set json=VALUE\n");
+}
