@@ -21,6 +21,8 @@ use crate::syntax::duration;
 ///
 /// Its vars are flags: `formula run NAME --help` lists them. An unfinished run of the same formula and vars is resumed, a finished one is
 /// looked at and found done, one that was rolled back starts anew.
+///
+/// A var is taken from the first of these that has it: its flag, `--set`, `--vars`, the environment (`FORMULA_VAR_NAME`), its default.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,
