@@ -14,7 +14,8 @@
 //! `outputs` must be there; others are ignored. An output that holds a secret, and more than 256 KiB, are refused.
 //!
 //! **After a crash** the engine asks `probe`: exit code 0 means that the work is there, 1 that it is not, anything else that it
-//! cannot tell. A probe must change nothing, and where `outputs` are declared it writes them as well. A step without one is run
+//! cannot tell. Mind programs that say something else of what is missing: `cmp` ends with 2 then, so write `[ -f out ] && cmp -s in out`.
+//! A probe must change nothing, and where `outputs` are declared it writes them as well. A step without one is run
 //! again only if `idempotent` or `read_only` says that this is safe; else a person decides.
 //!
 //! **Going back** runs `undo`. It may be run more than once and must not mind if there is nothing to take back. Without it the step
@@ -181,7 +182,12 @@ with = { command = ["touch", "build/stamp"], probe = ["test", "-e", "build/stamp
                 Err(missing) => Ok(Probe::unknown(format!("the probe says that the work is done, but {missing}"))),
             },
             Exit::Code(1) => Ok(Probe::Absent { before: Before {}, changes: vec![Change::new(params.summary())] }),
-            other => Ok(Probe::unknown(format!("the probe {}", tail.describe(other)))),
+            other => {
+                let told = tail.describe(other);
+                let (how, lines) = told.split_once('\n').map_or((told.as_str(), String::new()), |(how, lines)| (how, format!("\n{lines}")));
+                let meant = if matches!(other, Exit::Code(_)) { ", neither 0 (it is there) nor 1 (it is not)" } else { "" };
+                Ok(Probe::unknown(format!("the probe {how}{meant}{lines}")))
+            }
         }
     }
 

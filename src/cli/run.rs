@@ -21,6 +21,8 @@ use crate::report::Hub;
 /// Its vars are flags: `formula run NAME --help` lists them. An unfinished run of the same formula and vars is resumed, a finished one is
 /// looked at and found done. One that was rolled back starts anew, and so does one that a person cancelled before anything was done that cannot
 /// be taken back.
+///
+/// A var is taken from the first of these that has it: its flag, `--set`, `--vars`, the environment (`FORMULA_VAR_NAME`), its default.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,

@@ -11,7 +11,7 @@ use crate::syntax::manual::{self, Field, Kind};
 use crate::syntax::{Builtin, Kinds as _, file_schema, schema};
 
 /// Helpers of templates, with what each gives.
-pub(super) const HELPERS: [(&str, &str, &str); 14] = [
+pub const HELPERS: [(&str, &str, &str); 14] = [
     ("eq", "eq a b", "whether both are the same"),
     ("ne", "ne a b", "whether they differ"),
     ("and", "and a b…", "whether all hold"),
@@ -29,7 +29,7 @@ pub(super) const HELPERS: [(&str, &str, &str); 14] = [
 ];
 
 /// What `run` has.
-pub(super) const RUN: [(&str, &str); 5] = [
+pub const RUN: [(&str, &str); 5] = [
     ("id", "Id of this run"),
     ("key", "What tells this run from others of the same formula"),
     ("formula", "Name of the formula"),

@@ -16,7 +16,7 @@ mod tree;
 pub use complete::{Suggestion, What};
 pub use document::Document;
 pub use hover::Told;
-pub use known::Known;
+pub use known::{HELPERS, Known, RUN};
 pub use lines::Position;
 
 #[cfg(test)]

@@ -122,12 +122,15 @@ impl Control {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps how all stands at every moment, and what these steps change, which a rollback leaves alone.
-    pub(super) fn keep_moments(&self, alone: impl Iterator<Item = String>) {
+    /// Keeps how all stands at every moment.
+    pub(super) fn keep_moments(&self) {
         self.fake.keep_history();
-        let mut inner = self.lock();
-        inner.moments = Some(Vec::new());
-        inner.alone = alone.map(|step| (step, None)).collect();
+        self.lock().moments = Some(Vec::new());
+    }
+
+    /// Keeps what these steps change, which a rollback leaves alone.
+    pub(super) fn watch(&self, alone: impl Iterator<Item = String>) {
+        self.lock().alone = alone.map(|step| (step, None)).collect();
     }
 
     /// Whether the undo of a step is under way.

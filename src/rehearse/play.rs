@@ -48,9 +48,10 @@ impl<'c> Reference<'c> {
     /// Plays it.
     pub(super) fn new(case: &'c Case) -> Result<Self, String> {
         let mut theatre = Theatre::new(case, case.start.clone());
+        theatre.control.keep_moments();
         let named = |step: &PlanStep| case.left_alone.iter().any(|name| is_of(&step.id, name));
         let alone = |step: &&PlanStep| step.finally || step.behaviour.undo == Undo::Nothing || named(step);
-        theatre.control.keep_moments(case.plan.steps.iter().filter(alone).map(|step| step.id.clone()));
+        theatre.control.watch(case.plan.steps.iter().filter(alone).map(|step| step.id.clone()));
         let start = theatre.snapshot();
         let started = theatre.start();
         let verdict = verdict(theatre.finish(started))?;
@@ -89,9 +90,20 @@ impl<'c> Reference<'c> {
         }
     }
 
+    /// Whether it was being taken back already, though the run itself had ended otherwise: no resume makes it go forward from there.
+    fn was_taken_back(&self, cut: &Cut) -> bool {
+        cut.journal.length() > self.last.1
+    }
+
     /// Where a world that was taken back is not that of the start.
-    fn against_start(&self, world: Value) -> Vec<Difference> {
-        differences(&self.start, &without_new_images(world, &self.start), &self.left)
+    fn against_start(&self, theatre: &Theatre<'_>) -> Vec<Difference> {
+        let left = self.left_by(theatre);
+        differences(&self.start, &without_new_images(theatre.snapshot(), &self.start), &left)
+    }
+
+    /// Fields that a rollback leaves alone, with those of steps that had their turn in that theatre only.
+    fn left_by(&self, theatre: &Theatre<'_>) -> Vec<String> {
+        self.left.iter().cloned().chain(theatre.control.left().into_values().flatten()).collect()
     }
 
     /// Every schedule of it.
@@ -193,9 +205,11 @@ fn steps(plan: &Plan, state: &RunState, marks: &[Mark]) -> Vec<StepReport> {
 /// Plays one schedule.
 pub(super) fn play(case: &Case, reference: &Reference<'_>, schedule: &Schedule) -> Judgement {
     let Some(cut) = reference.cut(&schedule.boundary) else { return Judgement::Unreached };
+    let goes_back = schedule.boundary.undo || schedule.way == Way::Rollback || reference.was_taken_back(&cut);
     let mut theatre = Theatre::at(case, cut);
     theatre.outputs = Some(&reference.outputs);
-    let goes_back = schedule.boundary.undo || schedule.way == Way::Rollback;
+    // Where the run that nothing interrupted was held, steps of `[[finally]]` have had no turn in it.
+    theatre.control.watch(case.plan.steps.iter().filter(|step| step.finally).map(|step| step.id.clone()));
     let Some((plan, state)) = theatre.look() else { return broken("done", "its journal cannot be read".into()) };
     let way = if goes_back { way_back(&plan, &state) } else { WayBack { request: None, past: Vec::new(), kept: BTreeSet::new() } };
     let first = if schedule.way == Way::Rollback { way.request.iter().cloned().collect() } else { Vec::new() };
@@ -219,7 +233,7 @@ fn nothing_to_take_back(theatre: &Theatre<'_>, reference: &Reference<'_>, way: &
     if !way.past.is_empty() {
         return Judgement::OneWay { steps: way.past.clone(), compared: false };
     }
-    let found = reference.against_start(theatre.snapshot());
+    let found = reference.against_start(theatre);
     if found.is_empty() {
         return Judgement::Converges;
     }
@@ -228,19 +242,19 @@ fn nothing_to_take_back(theatre: &Theatre<'_>, reference: &Reference<'_>, way: &
 }
 
 fn judge(theatre: &Theatre<'_>, reference: &Reference<'_>, way: &WayBack, goes_back: bool, verdict: &Verdict) -> Judgement {
-    let world = theatre.snapshot();
     let found = verdict.outcome;
     let (wanted, found_at): (Outcome, Vec<Difference>) = if goes_back && way.past.is_empty() {
-        (Outcome::RolledBack, reference.against_start(world))
+        (Outcome::RolledBack, reference.against_start(theatre))
     } else if goes_back {
         let moment = reference.moments.iter().find(|moment| moment.done == way.kept);
         let Some(moment) = moment.filter(|_| found == Outcome::Stopped) else {
             return one_way(way, false, Outcome::Stopped, verdict, Vec::new());
         };
         let then = comparable(moment.world.clone());
-        let found = differences(&then, &without_new_images(world, &then), &reference.left);
+        let found = differences(&then, &without_new_images(theatre.snapshot(), &then), &reference.left_by(theatre));
         return one_way(way, true, Outcome::Stopped, verdict, found);
     } else {
+        let world = theatre.snapshot();
         let over = found == Outcome::Done && reference.verdict.outcome != Outcome::Done;
         match reference.unhurt.as_ref().filter(|_| over) {
             Some(unhurt) => (Outcome::Done, differences(unhurt, &world, &[])),

@@ -22,7 +22,7 @@ use crate::backend::local::{Config, LocalBackend, Stage};
 use crate::backend::{Backend as _, Drive, Error};
 use crate::engine::{Hold, RunState, StepState};
 use crate::journal::{self, Ack, Batch, Holder, Journal, Lease, MemoryJournal, RunRecord};
-use crate::model::{Envelope, Plan, Request, RunId, SettleAnswer, StepIx, Timestamp, Verdict};
+use crate::model::{Envelope, Outcome, Plan, Request, RunId, SettleAnswer, StepIx, Timestamp, Verdict};
 use crate::report::Hub;
 use crate::syntax::Reader;
 
@@ -281,7 +281,8 @@ impl<'c> Theatre<'c> {
             if verdict.outcome.is_final() {
                 return ended;
             }
-            let answers = self.answers();
+            // A rollback down to a step ends with the run stopped: gates that are open then ask about going on, which nobody wants.
+            let answers = self.answers(verdict.outcome != Outcome::Stopped);
             if answers.is_empty() {
                 return ended;
             }
@@ -320,15 +321,15 @@ impl<'c> Theatre<'c> {
         all.filter_map(|ix| Some((plan.step(ix).id.clone(), value(ix)?))).collect()
     }
 
-    /// What a person says to all that waits for one.
-    fn answers(&mut self) -> Vec<Request> {
+    /// What a person says to all that waits for one, with or without what gates ask.
+    fn answers(&mut self, gates: bool) -> Vec<Request> {
         let Some((plan, state)) = self.look() else { return Vec::new() };
         let mut answers = Vec::new();
         for ix in (0..plan.steps.len() as u32).map(StepIx) {
             let step = plan.step(ix).id.clone();
             if let StepState::Waiting { digest, rules, .. } = state.step(ix) {
                 let answer = self.case.gate(&step);
-                if answer != Answer::Expire {
+                if gates && answer != Answer::Expire {
                     let approved = answer == Answer::Approve;
                     let by = rules.approvers.first().cloned().unwrap_or_else(|| "rehearsal".into());
                     answers.push(Request::Decide { by, step, approved, reason: None, digest: digest.to_string() });

@@ -90,6 +90,9 @@ async fn the_probe_answers_by_its_exit_code() {
     }
     let (_, cx, _) = world([]);
     assert_eq!(StepType::probe(&Shell, &cx, &json!({ "command": ["x"] })).await.unwrap().name(), "unknown");
+    let (_, cx, _) = world([probe(2)]);
+    let said = format!("{:?}", StepType::probe(&Shell, &cx, &params).await.unwrap());
+    assert!(said.contains("the probe ended with exit code 2, neither 0 (it is there) nor 1 (it is not)"), "{said}");
 }
 
 #[tokio::test]

@@ -64,17 +64,6 @@ fn running_steps_that_have_no_row_are_counted() {
 }
 
 #[test]
-fn keys_do_not_show_themselves_among_live_lines() {
-    let sandbox = sandbox(&step("a", WAITS));
-    pipe(&sandbox);
-    let mut terminal = Terminal::start(&sandbox, &["run", "f"]);
-    // The program does not lead this terminal: the key is shown or not, and does nothing else.
-    terminal.wait_for("here").press("\u{3}");
-    sandbox.write("pipe", "on\n");
-    assert_eq!(terminal.end(), Some(0));
-}
-
-#[test]
 fn a_run_that_is_stopped_says_what_it_waits_for() {
     let sandbox = sandbox(&step("a", "exec 3<>pipe; echo here; read line <&3"));
     pipe(&sandbox);

@@ -11,8 +11,9 @@ use super::cell;
 /// The pages, below `steps/`, with an index.
 pub(super) fn pages(checkout: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let mut pages = BTreeMap::new();
-    let mut index =
-        String::from("# Kinds of steps\n\nWhat `uses` may name. `formula steps KIND` prints the same.\n\n| Kind | |\n|---|---|\n");
+    let mut index = String::from(
+        "# Kinds of steps\n\nWhat `uses` may name. `formula steps KIND` prints the tables of a kind.\n\n| Kind | |\n|---|---|\n",
+    );
     for kind in kind::all() {
         let _ = writeln!(index, "| [`{0}`]({0}.md) | {1} |", kind.name, cell(kind.summary));
         let text = module_doc(checkout, &kind)?;

@@ -4,10 +4,12 @@ mod cli;
 mod diagnostics;
 mod events;
 mod exit_codes;
-pub use exit_codes::CODES as EXIT_CODES;
+mod formula_file;
 mod kinds;
 mod runbook;
 mod runbooks;
+
+pub use exit_codes::CODES as EXIT_CODES;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,6 +108,7 @@ fn pages(app: &App) -> Result<BTreeMap<String, String>, Failure> {
     let mut pages = BTreeMap::new();
     pages.insert("README.md".to_owned(), index());
     pages.insert("cli.md".to_owned(), cli::page());
+    pages.insert("formula-file.md".to_owned(), formula_file::page());
     pages.insert("exit-codes.md".to_owned(), exit_codes::page());
     pages.insert("diagnostics.md".to_owned(), diagnostics::page());
     pages.insert("events.md".to_owned(), events::page());
@@ -121,6 +124,7 @@ fn index() -> String {
     "# Reference\n\n\
      Made from the program by `formula docs`, and held by `formula docs --check`.\n\n\
      - [Command line](cli.md)\n\
+     - [The formula file](formula-file.md): keys, types of vars, templates, helpers, where it is looked for\n\
      - [Exit codes](exit-codes.md)\n\
      - [Kinds of steps](steps/README.md)\n\
      - [Runbooks of the formulas that come with it](runbooks/README.md)\n\

@@ -144,3 +144,36 @@ fn what_finally_steps_leave_is_no_divergence() {
     assert_eq!(bad(&case), []);
     assert_eq!(case.leaves, ["result"]);
 }
+
+#[test]
+fn what_finally_steps_leave_is_no_divergence_where_the_run_fails_before_their_turn() {
+    let step = |table: &str, id: &str| {
+        format!("[[{table}]]\nid = \"{id}\"\nuses = \"write-file\"\nwith = {{ path = \"{id}\", content = \"x\" }}\n")
+    };
+    let one_way = "[[steps]]\nid = \"first\"\nuses = \"shell\"\nwith = { command = [\"touch\", \"x\"], idempotent = true }\n";
+    let stub = "[shell.first]\nwrites = { x = \"\" }\n";
+    let rest = step("steps", "last") + &step("finally", "result");
+    let fail = Options { fail: Some("last".into()), ..Options::default() };
+    for (first, test) in [(step("steps", "first"), ""), (one_way.to_owned(), stub)] {
+        let case = only(try_with(formula_steps::BUILTIN, &format!("name = \"sample\"\n{first}{rest}"), Some(test), &fail));
+        assert_eq!(bad(&case), []);
+        assert_eq!(case.outcome, "held");
+        assert!(case.schedules.len() > 10, "{}", case.schedules.len());
+    }
+    // What a rollback forgets is found all the same.
+    let forgetful = one_way.replace("idempotent = true", "probe = [\"test\", \"-e\", \"x\"], undo = [\"rm\"]");
+    let test = format!("{stub}undo = {{}}\n");
+    let case = only(try_with(formula_steps::BUILTIN, &format!("name = \"sample\"\n{forgetful}{rest}"), Some(&test), &fail));
+    assert!(bad(&case).iter().any(|(schedule, word)| schedule.starts_with("first:") && *word == "DIVERGES"), "{:?}", bad(&case));
+}
+
+#[test]
+fn a_gate_behind_a_step_that_nobody_takes_back_stays_open_when_the_rest_is_taken_back() {
+    let formula = "name = \"sample\"\n[[steps]]\nid = \"post\"\nuses = \"shell\"\nwith = { command = [\"touch\", \"x\"], idempotent = true }\n\
+        [[steps]]\nid = \"ask\"\nuses = \"approve\"\nwith = { prompt = \"Go?\" }\n\
+        [[steps]]\nid = \"note\"\nuses = \"write-file\"\nwith = { path = \"n\", content = \"x\" }\n";
+    let case = only(try_both(formula, "[shell.post]\nwrites = { x = \"\" }\n"));
+    assert_eq!(bad(&case), []);
+    let back = case.schedules.iter().find(|played| played.schedule.to_string() == "post:after-record:rollback").unwrap();
+    assert_eq!(back.judgement, Judgement::OneWay { steps: vec!["post".into()], compared: true });
+}
