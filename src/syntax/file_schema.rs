@@ -190,7 +190,12 @@ fn step(kinds: &[(&'static str, &'static str)]) -> Value {
                 "description": "Environment variables for what it starts; templates."
             },
             "needs": { "$ref": "#/$defs/texts", "description": "Steps that come before it. Left out: the step written before it. `[]`: none." },
-            "if": { "type": ["string", "boolean"], "description": "A template; the step is skipped where it gives nothing, `false` or `0`." },
+            "if": {
+                "type": ["string", "boolean"],
+                // As the reader judges it: any other text would hold whatever it says.
+                "pattern": r"^\s*(|true|false|0|1|\{\{[\s\S]*\}\})\s*$",
+                "description": "A template; the step is skipped where it gives nothing, `false` or `0`."
+            },
             "foreach": { "anyOf": [{ "$ref": "#/$defs/template" }, { "$ref": "#/$defs/texts" }], "description": list },
             "retry": {
                 "type": "object",

@@ -217,9 +217,26 @@ fn read_condition<'t>(cx: &Cx<'_>, table: &Table<'t, '_>, def: &mut StepDef, tem
     if let DeValue::Boolean(value) = entry.node.value {
         def.condition = Some(value.to_string());
     } else if let Some(condition) = text(cx, &entry.node, "if") {
+        judge_condition(cx, &condition);
         def.condition = Some(condition.text.to_owned());
         templates.push(Template { text: condition, place: Place::Step });
     }
+}
+
+/// A text that does not come from one template is never empty, and holds whatever it says.
+fn judge_condition(cx: &Cx<'_>, condition: &Text<'_>) {
+    let text = condition.text.trim();
+    let settled = matches!(text, "" | "true" | "false" | "0" | "1");
+    if settled || text.starts_with("{{") && text.ends_with("}}") {
+        return;
+    }
+    let help = if text.contains("{{") {
+        "put all of it into one template, such as `{{ and vars.a (not vars.b) }}`".to_owned()
+    } else {
+        format!("write `{{{{ {text} }}}}` if it is an expression; `true` and `false` stand for themselves")
+    };
+    let problem = Diagnostic::error(codes::WRONG_TYPE, "`if` always holds, for it is a text that is never empty");
+    cx.report(problem.at(condition.range.clone(), "").help(help));
 }
 
 fn read_foreach<'t>(cx: &Cx<'_>, table: &Table<'t, '_>, def: &mut StepDef, templates: &mut Vec<Template<'t>>) -> Option<Range<usize>> {

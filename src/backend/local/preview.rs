@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::backend::Error;
 use crate::backend::redact::Redactor;
 use crate::engine::StepState;
-use crate::model::{Payload, Plan, RunId, StepIx};
+use crate::model::{Payload, Plan, RunId, SecretSource, StepIx};
 
 /// What a probe says of a step before a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -109,9 +109,16 @@ impl LocalBackend {
     /// # Errors
     /// Only a defect; a probe that fails is part of the answer.
     pub async fn preview(&self, plan: Plan) -> Result<Preview, Error> {
-        // Without its secrets a step can often still be asked; if not, it says so itself.
-        let (secrets, redactor) =
-            self.resolve(&plan).unwrap_or_else(|_| (std::collections::BTreeMap::default(), Arc::new(Redactor::default())));
+        // Without its secrets a step can often still be asked; if not, it says so itself. Commands that a formula names are not run to look.
+        let runs = |source: &SecretSource| matches!(source, SecretSource::Command(_));
+        let quiet = plan.secrets.values().flatten().any(runs).then(|| {
+            let mut quiet = plan.clone();
+            quiet.secrets.values_mut().for_each(|sources| sources.retain(|source| !runs(source)));
+            quiet
+        });
+        let (secrets, redactor) = self
+            .resolve(quiet.as_ref().unwrap_or(&plan))
+            .unwrap_or_else(|_| (std::collections::BTreeMap::default(), Arc::new(Redactor::default())));
         let shared = Arc::new(self.shared(Arc::new(plan), &RunId("PLAN".into()), String::new(), secrets, redactor));
         let mut outputs: HashMap<StepIx, Value> = HashMap::new();
         let mut steps = Vec::with_capacity(shared.plan.steps.len());

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{run, write_formula};
-use crate::support::{Sandbox, formula};
+use crate::support::{Sandbox, formula, me};
 
 /// A gate that waits for a file, and a step after it.
 fn until_there(more: &str) -> String {
@@ -159,7 +159,7 @@ fn a_denial_is_told_when_the_gate_is_asked_again() {
     for command in [&["run", "asks"] as &[&str], &["resume"]] {
         formula(&sandbox).args(["approve", "--deny", "--reason", "not today"]).run().exits(0);
         let again = formula(&sandbox).args(command.iter().copied()).run();
-        again.exits(20).stderr_has("gate `sure` is asked again: denied by ada: not today");
+        again.exits(20).stderr_has(&format!("gate `sure` is asked again: denied by {}: not today", me()));
     }
     let answered = run(&sandbox, "asks").args(["--yes"]).run();
     answered.exits(0);

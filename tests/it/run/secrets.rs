@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{run, write_formula};
-use crate::support::Sandbox;
+use crate::support::{Sandbox, formula};
 
 const VALUE: &str = "s3cr3t>value?of-some/length";
 
@@ -87,4 +87,15 @@ with = { script = 'echo "key=Bearer $TOKEN" >>"$FORMULA_OUTPUT"', read_only = tr
     assert_eq!(ran.verdict()["message"], "output `key` holds the secret `TOKEN`");
     ran.stderr_has("secret file `token` can be read by others");
     assert!(!String::from_utf8_lossy(&bytes_below(&sandbox.work().join(".formula"))).contains(VALUE));
+}
+
+#[test]
+fn a_plan_runs_no_command_that_has_a_secret() {
+    let sandbox = Sandbox::new();
+    let look = "[[steps]]\nid = \"a\"\nuses = \"shell\"\nsecrets = [\"TOKEN\"]\nwith = { command = [\"true\"], read_only = true }\n";
+    write_formula(&sandbox, "asks", &format!("[secrets.TOKEN]\nfrom = [\"command:sh -c 'touch asked; echo 0123456789'\"]\n\n{look}"));
+    formula(&sandbox).args(["plan", "asks"]).run().exits(0);
+    assert!(!sandbox.work().join("asked").exists());
+    run(&sandbox, "asks").run().exits(0);
+    assert!(sandbox.work().join("asked").exists());
 }

@@ -225,7 +225,7 @@ fn the_first_cancel_after_a_resume_lets_what_is_in_flight_end() {
         let mut running = formula(&sandbox).args(command.iter().copied()).args(["-v"]).start();
         assert!(running.wait_for_line(|line| line.ends_with(&format!("{id} | ready"))), "{:?}", running.finish());
         formula(&sandbox).args(["cancel"]).run().exits(0);
-        assert!(running.wait_for_line(|line| line.contains("stopping by ada")), "drive {number}");
+        assert!(running.wait_for_line(|line| line.contains(&format!("stopping by {}", crate::support::me()))), "drive {number}");
         // Whoever was told to stop at once reads no more, and this would wait for ever.
         let begun = Instant::now();
         while let Err(error) = fs::OpenOptions::new().write(true).custom_flags(NONBLOCK).open(sandbox.work().join("gate")) {

@@ -108,6 +108,7 @@ pub(super) async fn ever_held(git: &RealGit, dir: &Path, commit: &str, path: &st
 /// neither the repository's index nor its working tree is touched.
 pub(super) async fn export(git: &RealGit, dir: &Path, commit: &str, into: &Path) -> PortResult<()> {
     let commit = git.commit(dir, commit).await?;
+    whole(git, dir, &commit).await?;
     let into = empty_folder(into)?;
     let scratch = tempfile::tempdir().map_err(|error| PortError::failed(format!("cannot make a temporary folder: {error}")))?;
     let own = ["-c", "core.splitIndex=false", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
@@ -117,6 +118,25 @@ pub(super) async fn export(git: &RealGit, dir: &Path, commit: &str, into: &Path)
     let call = call.args(["read-tree", "-m", "-u", "--no-sparse-checkout", "--no-recurse-submodules", &commit]);
     call.run().await?.ok(&format!("write the files of {commit} into `{}`", into.display()))?;
     Ok(())
+}
+
+/// Refuses what an export would leave out or put elsewhere without a word.
+async fn whole(git: &RealGit, dir: &Path, commit: &str) -> PortResult<()> {
+    let prefix = git.read(dir).args(["rev-parse", "--show-prefix"]);
+    let links = git.read(dir).args(["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit]);
+    let (prefix, links) = tokio::try_join!(prefix.run(), links.run())?;
+    let prefix = prefix.ok("ask where in the repository this folder is")?.line();
+    if !prefix.is_empty() {
+        let message = format!("an export holds the whole repository, and `{}` is `{prefix}` in it", dir.display());
+        return Err(PortError::invalid(message).hint("give the command in the root of the repository, and name the folder in the params"));
+    }
+    let links = links.ok(&format!("list the files of {commit}"))?;
+    // A submodule is a commit of another repository in the place of a folder.
+    let link = links.out.split(|byte| *byte == 0).find(|entry| entry.starts_with(b"160000 "));
+    let Some(link) = link else { return Ok(()) };
+    let path = link.splitn(2, |byte| *byte == b'\t').nth(1).map(|path| String::from_utf8_lossy(path).into_owned()).unwrap_or_default();
+    let message = format!("`{path}` is a submodule, which is not in an export of {commit}");
+    Err(PortError::invalid(message).hint("build from the working tree (`clean = false`), or have its files in the repository itself"))
 }
 
 /// The absolute path of a folder that is there, or made, and empty.

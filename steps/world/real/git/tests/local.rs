@@ -328,7 +328,13 @@ fn files_below(folder: &Path) -> Vec<String> {
 #[tokio::test]
 async fn an_export_is_the_tree_and_touches_nothing_else() {
     let at = place();
-    let (commit, files) = rich(&at);
+    let (linked, files) = rich(&at);
+    let refused = at.git.export(&at.work(), &linked, &at.folder.path().join("linked")).await.unwrap_err();
+    assert!(refused.kind == PortErrorKind::Invalid && refused.message.contains("`module` is a submodule"), "{refused}");
+    at.run(&["rm", "--quiet", "--cached", "module"]);
+    let commit = at.commit(&[("file", "one\n")]);
+    let below = at.git.export(&at.work().join("deep"), &commit, &at.folder.path().join("below")).await.unwrap_err();
+    assert!(below.kind == PortErrorKind::Invalid && below.message.contains("is `deep/` in it"), "{below}");
     at.run(&["config", "core.sparseCheckout", "true"]);
     fs::write(at.work().join(".git/info/sparse-checkout"), "/file\n").unwrap();
     at.write(&[("file", "edited\n"), ("loose", "x\n")]);
