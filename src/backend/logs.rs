@@ -90,10 +90,22 @@ impl AttemptLog {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The text without a secret that is hidden by what a terminal obeys, if there is one: whoever shows it would put it together again.
+    fn unhidden(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if !bytes.iter().any(|byte| matches!(byte, 0 | 0x1b)) {
+            return None;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let masked = self.redactor.text(&text);
+        (masked != text).then(|| masked.into_bytes())
+    }
+
     fn sink(&self, inner: &mut Inner, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
+        let unhidden = self.unhidden(bytes);
+        let bytes = unhidden.as_deref().unwrap_or(bytes);
         if !self.hub.is_silent() {
             keep_last(&mut inner.end, bytes, LAST);
             self.hub.progress(&ProgressUpdate::Output { step: self.step.clone(), text: shown(bytes) });

@@ -58,8 +58,18 @@ impl Redactor {
         self.automaton.is_none()
     }
 
-    /// Masks a whole text.
+    /// Masks a whole text. Where what a terminal obeys (a colour, a zero byte) stands within a secret it is taken out of all of the text: whoever
+    /// shows it would put the secret together again.
     pub fn text(&self, text: &str) -> String {
+        let masked = self.plain(text);
+        if self.is_empty() || !masked.contains(is_obeyed) {
+            return masked;
+        }
+        let bare = bare(&masked);
+        if self.found_in(&bare) { self.plain(&bare) } else { masked }
+    }
+
+    fn plain(&self, text: &str) -> String {
         match &self.automaton {
             Some(automaton) if automaton.is_match(text) => {
                 let mut masked = Vec::with_capacity(text.len());
@@ -115,6 +125,40 @@ impl Redactor {
         }
         bytes.len()
     }
+}
+
+/// Whether a terminal obeys a character rather than show it.
+fn is_obeyed(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+}
+
+/// A text without what a terminal obeys.
+fn bare(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let begins = match c {
+            '\u{1b}' => chars.next(),
+            '\u{9b}' => Some('['),
+            _ => None,
+        };
+        match begins {
+            // CSI: up to its final byte.
+            Some('[') => drop(chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c))),
+            // OSC, DCS and their like: up to BEL or ST.
+            Some(']' | 'P' | 'X' | '^' | '_') => {
+                while let Some(c) = chars.next() {
+                    if c == '\u{7}' || c == '\u{9c}' || c == '\u{1b}' && chars.next_if_eq(&'\\').is_some() {
+                        break;
+                    }
+                }
+            }
+            Some(_) => {}
+            None if is_obeyed(c) => {}
+            None => out.push(c),
+        }
+    }
+    out
 }
 
 /// Masks a stream whose pieces may split a secret anywhere.
@@ -276,6 +320,20 @@ mod tests {
             }
         }
         assert!(cases > 3_000, "{cases}");
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_hides_no_secret_in_a_text() {
+        let redactor = Redactor::new(SECRETS);
+        for between in
+            ["\u{1b}[1m", "\u{1b}[0;31m\u{1b}[K", "\0", "\u{1b}]0;title\u{7}", "\u{1b}P+q\u{1b}\\", "\u{9b}2J", "\u{7}", "\u{1b}c"]
+        {
+            let text = format!("it is hunter2{between}-secret{between} and \u{1b}[1mmore");
+            assert_eq!(redactor.text(&text), "it is *** and more", "{between:?}");
+        }
+        let harmless = "a \u{1b}[1mbold\u{1b}[0m word\n";
+        assert_eq!(redactor.text(harmless), harmless, "what hides nothing stays as it is");
+        assert_eq!(Redactor::default().text("\u{1b}[1mx"), "\u{1b}[1mx");
     }
 
     #[test]

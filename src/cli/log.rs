@@ -166,8 +166,13 @@ fn events(follow: &Follow<'_>, step: Option<&str>, args: &Args) -> Result<(), Fa
 /// What the attempts of a step wrote.
 fn output(follow: &Follow<'_>, step: &str) -> Result<(), Failure> {
     let folder = follow.app.state_dir.join("runs").join(follow.run.as_str());
-    let mut printed =
-        Printed { raw: !std::io::stdout().is_terminal(), rest: Vec::new(), at: HashMap::new(), gone: false, ui: follow.app.ui.clone() };
+    let mut printed = Printed {
+        raw: !std::io::stdout().is_terminal() && follow.app.ui.ci.is_none(),
+        rest: Vec::new(),
+        at: HashMap::new(),
+        gone: false,
+        ui: follow.app.ui.clone(),
+    };
     follow.each(|| {
         let entries = follow.journal.read(follow.run, 0)?;
         let about = || entries.iter().filter(|envelope| envelope.event.step() == Some(step));
@@ -202,7 +207,7 @@ fn attempt(envelope: &Envelope) -> Option<u32> {
 
 /// What is printed of the log files.
 struct Printed {
-    /// As it is; else what a terminal would obey is taken out.
+    /// As it is; else what a terminal or a CI system would obey is taken out.
     raw: bool,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
@@ -240,7 +245,7 @@ impl Printed {
             self.wrote(stdout.write_all(bytes).and_then(|()| stdout.flush()));
             return;
         }
-        let text = whole_lines(&mut self.rest, bytes);
+        let text = self.ui.neutral(&whole_lines(&mut self.rest, bytes));
         self.wrote(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     }
 
@@ -251,7 +256,7 @@ impl Printed {
 
     fn end(&mut self) {
         if !self.rest.is_empty() {
-            let line = clean_with_tabs(&String::from_utf8_lossy(&std::mem::take(&mut self.rest))) + "\n";
+            let line = self.ui.neutral(&(clean_with_tabs(&String::from_utf8_lossy(&std::mem::take(&mut self.rest))) + "\n"));
             self.ui.wrote(std::io::stdout().lock().write_all(line.as_bytes()));
         }
     }

@@ -28,10 +28,14 @@ pub enum Came {
     },
 }
 
-/// Waits for input on the terminal, or for a signal. A terminal that cannot be waited for is read as it is.
-pub fn wait() -> Came {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Came::Input };
-    let came = runtime.block_on(first()).unwrap_or(Came::Input);
+/// Asks, and waits for input on the terminal, or for a signal. A terminal that cannot be waited for is read as it is.
+pub fn wait(ask: impl Fn()) -> Came {
+    let unheard = || {
+        ask();
+        Came::Input
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return unheard() };
+    let came = runtime.block_on(first(&ask)).unwrap_or_else(|_| unheard());
     // The thread that looks at the terminal may look on: it takes nothing from it.
     runtime.shutdown_background();
     came
@@ -43,12 +47,14 @@ fn look() {
     while poll(&mut [PollFd::new(&input, PollFlags::IN)], None) == Err(Errno::INTR) {}
 }
 
-async fn first() -> Result<Came, Error> {
+async fn first(ask: &impl Fn()) -> Result<Came, Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut quit = signal(SignalKind::quit())?;
     let mut stop = signal(SignalKind::from_raw(Number::TSTP.as_raw()))?;
+    // Whoever sees the question may answer it with a signal.
+    ask();
     let input = tokio::task::spawn_blocking(look);
     let ends = |name, outcome: Outcome| Ok(Came::Signal { name, code: outcome.exit_code() });
     tokio::select! {

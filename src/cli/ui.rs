@@ -67,7 +67,8 @@ impl Ui {
         self.out(&self.neutral(text));
     }
 
-    fn neutral(&self, text: &str) -> String {
+    /// Text of which the CI system around us takes nothing for a command.
+    pub fn neutral(&self, text: &str) -> String {
         match self.ci {
             Some(ci) => text.split_inclusive('\n').map(|line| ci.neutral(line.to_owned())).collect(),
             None => text.to_owned(),
@@ -132,13 +133,15 @@ impl Ui {
             return Ok(false);
         }
         loop {
-            let mut stderr = std::io::stderr().lock();
-            let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
-            match prompt::wait() {
+            let ask = || {
+                let mut stderr = std::io::stderr().lock();
+                let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+            };
+            match prompt::wait(ask) {
                 Came::Input => break,
                 Came::Woken => {}
                 Came::Signal { name, code } => {
-                    let _ = stderr.write_all(b"\n");
+                    let _ = std::io::stderr().write_all(b"\n");
                     return Err(Failure::new(code, format!("{name} came instead of an answer")));
                 }
             }

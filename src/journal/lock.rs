@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use super::Holder;
 use crate::model::RunId;
 
+/// Opens no link.
+const NO_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
 /// Who holds a lock, and for which run.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Held {
@@ -58,7 +61,10 @@ impl Lock {
     /// See [`LockError`].
     pub fn acquire(path: &Path, holder: &Holder) -> Result<Self, LockError> {
         let io = |cause| LockError::Io { path: path.into(), cause };
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+        // What it says is written into it and taken away again: that must not happen to another file behind a link.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_LINKS);
+        let mut file = options.open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -37,7 +37,7 @@ impl Ci {
 
     /// An error at the top of the job's page.
     pub fn annotation(self, step: &str, message: &str) -> String {
-        format!("::error title=formula {}::{}", escape(step).replace(',', "%2C").replace(':', "%3A"), escape(message))
+        format!("::error title=formula {}::{}", escape(step).replace(',', "%2C").replace(':', "%3A"), cleaned(message))
     }
 
     /// Appends what became of the run to the page that `GITHUB_STEP_SUMMARY` names, in Markdown. Best effort.
@@ -64,6 +64,11 @@ fn summary(formula: &str, run: &RunId, verdict: &Verdict) -> String {
         text.extend(verdict.next.iter().map(|next| format!("    {}\n", clean(next))));
     }
     text + "\n"
+}
+
+/// Foreign text of several lines, which no terminal in front of the job's page obeys.
+fn cleaned(text: &str) -> String {
+    escape(&text.lines().map(clean).collect::<Vec<_>>().join("\n"))
 }
 
 fn escape(text: &str) -> String {

@@ -156,9 +156,14 @@ fn read_with<'t>(cx: &Cx<'_>, table: &Table<'t, '_>, def: &mut StepDef, template
     let (with, entry) = table.table("with")?;
     def.with = json::object(cx, with).map_or(Value::Null, Value::Object);
     for param in entries(with) {
-        let is_code = def.uses.as_deref() == Some("shell") && matches!(param.key, "script" | "probe" | "undo");
+        let is_code = match def.uses.as_deref() {
+            Some("shell") => matches!(param.key, "script" | "probe" | "undo"),
+            // The gate has its probe run by the same shell.
+            Some("wait") => param.key == "probe",
+            _ => false,
+        };
         match param.node.value {
-            DeValue::String(script) if is_code => refuse_template(cx, script, &param.node, param.key),
+            DeValue::String(script) if is_code => refuse_template(cx, script, &param.node, param.key, def.uses.as_deref() == Some("wait")),
             _ => collect(&param.node, templates),
         }
     }
@@ -177,13 +182,15 @@ fn collect<'t>(node: &Node<'t>, templates: &mut Vec<Template<'t>>) {
 }
 
 /// What a shell reads as code never holds values.
-fn refuse_template(cx: &Cx<'_>, script: &str, node: &Node<'_>, key: &str) {
+fn refuse_template(cx: &Cx<'_>, script: &str, node: &Node<'_>, key: &str, gate: bool) {
     let Some(at) = script.find("{{") else { return };
     let end = script[at..].find("}}").map_or(at + 2, |length| at + length + 2);
     let range = super::strings::locate(cx.text(), &node.range, &(at..end));
-    let problem = Diagnostic::error(codes::SHELL_TEMPLATE, format!("`{key}` of a shell step is code and holds no templates"));
+    let problem = Diagnostic::error(codes::SHELL_TEMPLATE, format!("a text for `{key}` is code and holds no templates"));
     let inner = script[at + 2..end].trim_end_matches('}').trim();
-    let help = if let Some(name) = inner.strip_prefix("vars.").filter(|name| super::fits::is_env_name(name)) {
+    let help = if gate {
+        format!("write it as a list, which no shell reads: {key} = [\"PROGRAM\", \"{}\"]", &script[at..end])
+    } else if let Some(name) = inner.strip_prefix("vars.").filter(|name| super::fits::is_env_name(name)) {
         let variable = name.to_ascii_uppercase();
         format!("hand the value over as `env = {{ {variable} = \"{{{{ {inner} }}}}\" }}` and write \"${variable}\" in the code")
     } else {

@@ -43,7 +43,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         text("an unknown param", step("\"x\"", "\"x\", mod = \"5\""), "F0309]: kind `write-file` has no param `mod`"),
         text("a missing param", step("path = \"out\", ", ""), "F0310]: kind `write-file` needs `path`"),
         text("a value that the kind refuses", step("\"x\"", "\"x\", mode = \"rw\""), "write it in octal"),
-        text("a template in a script", named(SCRIPT.into()), "F0313]: `script` of a shell step is code and holds no templates"),
+        text("a template in a script", named(SCRIPT.into()), "F0313]: a text for `script` is code and holds no templates"),
         text("words instead of kinds", named(PROSE.into()), "F0406]: prose cannot run: step `a`"),
         text("a required var that nobody gives", named(format!("[vars.v]\nrequired = true\n{WRITE}")), "`v` is required"),
         (

@@ -1,8 +1,8 @@
 //! The state directory: made private, ignored by git, and such that a power cut does not take it away with what it holds.
 
-use std::fs::{DirBuilder, File, Metadata};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::Error;
@@ -29,7 +29,8 @@ pub fn prepare_state_dir(path: &Path) -> Result<(), Error> {
     if std::fs::metadata(&ignore).is_ok_and(|meta| meta.len() > 0) {
         return Ok(());
     }
-    std::fs::write(&ignore, "*\n").map_err(|error| fail(error.to_string()))
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&ignore);
+    file.and_then(|mut file| file.write_all(b"*\n")).map_err(|error| fail(error.to_string()))
 }
 
 /// Whether a state directory is safe to use, where there is one: whoever may write to it says what the next command does.

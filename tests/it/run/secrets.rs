@@ -99,3 +99,32 @@ fn a_plan_runs_no_command_that_has_a_secret() {
     run(&sandbox, "asks").run().exits(0);
     assert!(sandbox.work().join("asked").exists());
 }
+
+/// A colour, a bold and a zero byte within the secret, and a line that a CI system would take for a command.
+const HIDES: &str = r#"
+[secrets.TOK]
+from = ["env:TOK"]
+
+[[steps]]
+id = "a"
+uses = "shell"
+secrets = ["TOK"]
+with = { idempotent = true, script = '''
+printf '\033[31mtok-Abc\033[1m/123\000+xyz=9\033[0m failed\n'
+echo '::error file=x::pwn'
+exit 3''' }
+"#;
+
+#[test]
+fn neither_a_colour_within_a_secret_nor_a_command_in_a_log_gets_through() {
+    let sandbox = Sandbox::new();
+    write_formula(&sandbox, "hides", HIDES);
+    let with = |line: &str| formula(&sandbox).args(line.split(' ')).env("TOK", "tok-Abc/123+xyz=9").env("GITHUB_ACTIONS", "true").run();
+    with("run hides").exits(20).stderr_has("***");
+    for line in ["resume -v", "show", "log", "resume --json", "log --json"] {
+        let ran = with(line);
+        ran.never_says("tok-Abc/123+xyz=9").never_says("\u{1b}").never_says("\\u001b[1m/123");
+    }
+    let printed = with("log 0 a");
+    printed.exits(0).stdout_has("pwn").never_says("\n::error file").never_says("tok-Abc/123+xyz=9");
+}
